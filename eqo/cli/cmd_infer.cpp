@@ -1,0 +1,143 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "eqo/cli/command.h"
+#include "eqo/cli/exec_flags.h"
+#include "eqo/cli/inputs.h"
+#include "eqo/cli/progress.h"
+#include "eqo/cli/report.h"
+#include "eqo/core/error.h"
+#include "eqo/model/model_io.h"
+#include "eqo/model/twin.h"
+#include "eqo/net/endpoint.h"
+#include "eqo/net/tcp_transport.h"
+#include "eqo/net/tls_transport.h"
+#include "eqo/runtime/session.h"
+
+namespace eqo::cli {
+namespace {
+
+struct Args {
+  InputFlags inputs;
+  std::string server, network, verify, pin;
+  TlsConfig tls;
+  bool insecure = false, batch = false, require_logits = false, steps = false;
+  unsigned threads = 1;
+  std::uint64_t max_memory_mib = 0;
+  double deadline = 60;
+};
+
+std::unique_ptr<Transport> connect(const Args& args) {
+  const Endpoint endpoint = parse_endpoint(args.server);
+  const auto deadline = std::chrono::milliseconds(static_cast<std::int64_t>(args.deadline * 1000));
+  const bool any_tls = !args.tls.cert_file.empty() || !args.tls.key_file.empty() || !args.tls.ca_file.empty();
+  std::unique_ptr<Transport> transport;
+  if (args.insecure) {
+    if (any_tls) throw usage_error("--insecure and certificates exclude each other");
+    if (!is_loopback(endpoint.host))
+      throw usage_error("--insecure is for loopback addresses only, not for " + endpoint.host,
+                        "use --ca, --cert and --key");
+    transport = tcp_connect(endpoint.host, endpoint.port, deadline);
+  } else {
+    if (args.tls.cert_file.empty() || args.tls.key_file.empty() || args.tls.ca_file.empty())
+      throw usage_error("TLS needs all of --ca, --cert and --key", "or --insecure with a loopback address");
+    transport = tls_connect(TlsContext::client(args.tls), endpoint.host, endpoint.port, deadline);
+  }
+  transport->set_deadline(deadline);
+  if (const auto network = parse_network(args.network)) transport = simulate_link(std::move(transport), *network);
+  return transport;
+}
+
+// What the twin of a model that the user has says of these images; throws policy_error if it is another model.
+void verify(std::vector<Answer>& answers, const std::string& path, const ClientSession& session, const Inputs& inputs) {
+  const Model model = load_model(path);
+  if (model_digest(model) != session.model_digest())
+    throw policy_error(path + " is not the model that the server offers", "verify with the server's model");
+  const Twin twin(model);
+  const std::size_t size = inputs.words.size() / answers.size();
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const Twin::Result expected = twin.run(std::span<const Word>(inputs.words).subspan(i * size, size));
+    const Answer& a = answers[i];
+    answers[i].verified = a.label == expected.label && (a.logits.empty() || a.logits == expected.logits) ? 1 : 0;
+  }
+}
+
+void infer_command(const Output& out, const Args& args) {
+  check_inputs(args.inputs);
+  ClientOptions options;
+  options.threads = args.threads;
+  options.max_memory_bytes = args.max_memory_mib << 20;
+  options.require_logits = args.require_logits;
+  if (!args.pin.empty()) options.pinned_model = digest_from_hex(args.pin);
+  ClientSession session(connect(args), options);
+  const Inputs inputs = load_inputs(args.inputs, session.plan());
+  const std::size_t count = inputs.names.size(), size = inputs.words.size() / count;
+  const auto outputs =
+      static_cast<std::size_t>(session.plan().nodes[static_cast<std::size_t>(session.plan().output)].type.shape.size());
+
+  std::vector<Answer> answers;
+  Progress progress("classifying", !out.quiet);
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t n = args.batch ? std::min<std::size_t>(session.max_batch(), count - done) : 1;
+    const auto opened = session.infer(std::span<const Word>(inputs.words).subspan(done * size, n * size),
+                                      static_cast<std::uint32_t>(n));
+    for (std::size_t i = 0; i < n; ++i)
+      answers.push_back(make_answer(session.plan(), inputs.names[done + i],
+                                    {opened.begin() + static_cast<std::ptrdiff_t>(i * outputs),
+                                     opened.begin() + static_cast<std::ptrdiff_t>((i + 1) * outputs)},
+                                    inputs.labels[done + i]));
+    done += n;
+    progress.update(done, count);
+  }
+  const SessionSummary summary = session.finish();
+  if (!args.verify.empty()) verify(answers, args.verify, session, inputs);
+
+  nlohmann::json document{{"images", answers_json(answers)},
+                          {"communication", communication_json(summary.report)},
+                          {"seconds", seconds_json(summary.report)},
+                          {"peak_rss_bytes", summary.report.peak_rss_bytes},
+                          {"batches", summary.batches},
+                          {"model_digest", to_hex(session.model_digest())}};
+  const std::optional<Error> failure = verification_error(answers);
+  if (failure) document["error"] = error_json(*failure);
+  out.document(document);
+  print_answers(out, session.plan(), answers);
+  out.text("");
+  if (args.steps) {
+    print_by_step(out, summary.report);
+  } else {
+    print_by_kind(out, summary.report);
+  }
+  if (failure) throw *failure;
+}
+
+}  // namespace
+
+void add_infer(CLI::App& app, Session& session) {
+  auto* cmd = app.add_subcommand("infer", "Classify pictures privately with a server's model");
+  auto args = std::make_shared<Args>();
+  add_input_flags(*cmd, args->inputs);
+  cmd->add_option("--server", args->server, "HOST:PORT")->required();
+  cmd->add_option("--ca", args->tls.ca_file, "The server must show a certificate of this CA (PEM)");
+  cmd->add_option("--cert", args->tls.cert_file, "Our certificate (PEM)");
+  cmd->add_option("--key", args->tls.key_file, "Its private key (PEM)");
+  cmd->add_option("--server-name", args->tls.server_name, "Name in the server's certificate (default: the host)");
+  cmd->add_flag("--insecure", args->insecure, "Plain TCP; loopback addresses only");
+  cmd->add_flag("--batch", args->batch, "All images in as few batches as the server allows");
+  cmd->add_flag("--require-logits", args->require_logits, "Refuse a server that reveals the label alone");
+  cmd->add_option("--pin", args->pin, "The model's digest; another one is refused");
+  cmd->add_option("--verify", args->verify, "MODEL.eqo of the server, if you have it: compare with the twin");
+  cmd->add_flag("--steps", args->steps, "Costs of each step instead of each kind of step");
+  cmd->add_option("--threads", args->threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  cmd->add_option("--max-memory", args->max_memory_mib, "Refuse a plan that needs more MiB; 0: no limit");
+  cmd->add_option("--deadline", args->deadline, "Seconds without progress until it is an error")
+      ->check(CLI::Range(0.05, 86400.0))
+      ->capture_default_str();
+  add_network_flag(*cmd, args->network);
+  cmd->callback([&session, args] { session.action = [&session, args] { infer_command(session.output, *args); }; });
+}
+
+}  // namespace eqo::cli

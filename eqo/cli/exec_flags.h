@@ -1,0 +1,25 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include "eqo/net/simulated_link.h"
+#include "eqo/planner/exec_options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace eqo::cli {
+
+// Flags that choose how a session computes; plan, serve and local share them, so that equal flags give equal plans.
+struct ExecFlags {
+  ExecOptions options;
+  std::string reveal = "logits";
+};
+void add_exec_flags(CLI::App& cmd, ExecFlags& flags);
+
+// --network lan|wan|BITS_PER_S,RTT; empty: none.
+void add_network_flag(CLI::App& cmd, std::string& text);
+std::optional<LinkSpec> parse_network(const std::string& text);
+
+}  // namespace eqo::cli

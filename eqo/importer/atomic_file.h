@@ -1,0 +1,13 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace eqo {
+
+// Replaces the file at `path` by `bytes` in one step: a temporary file in the same folder, flushed to the disk, then
+// renamed. On any failure (disk full, no permission) the old file is as it was and the temporary one is gone.
+// A symbolic link is followed; something that exists and isn't a regular file (a pipe, /dev/null) is written directly.
+// Throws resource_error.
+void write_file_atomically(const std::string& path, std::string_view bytes);
+
+}  // namespace eqo

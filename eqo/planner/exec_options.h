@@ -1,0 +1,23 @@
+#pragma once
+#include <cstddef>
+#include <span>
+
+#include "eqo/core/secret.h"
+#include "eqo/ot/ot_pool.h"
+#include "eqo/protocols/compare_options.h"
+
+namespace eqo {
+
+// The public choices of a session beyond the model's plan: the server makes them, the handshake binds them.
+struct ExecOptions {
+  OtOptions ot;
+  CompareOptions compare;
+  friend bool operator==(const ExecOptions&, const ExecOptions&) = default;
+};
+
+// The canonical bytes that travel in the handshake; parse throws protocol_error for anything out of range.
+inline constexpr std::size_t kExecOptionsBytes = 4;
+Bytes serialize(const ExecOptions& options);
+ExecOptions parse_exec_options(std::span<const std::byte> bytes);
+
+}  // namespace eqo

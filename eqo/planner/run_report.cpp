@@ -1,0 +1,122 @@
+#include "eqo/planner/run_report.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "eqo/planner/step_params.h"
+
+namespace eqo {
+namespace {
+
+LayerRow session_row(const char* name, std::uint64_t setup, std::uint64_t online, std::uint64_t flights) {
+  return {.name = name, .op = "session", .setup_bytes = setup, .online_bytes = online, .flights = flights};
+}
+
+}  // namespace
+
+RunReport planned_report(const PublicPlan& plan, const PlanCost& cost, const Cost& handshake) {
+  RunReport r;
+  const auto server = static_cast<std::size_t>(Party::kServer);
+  const auto client = static_cast<std::size_t>(Party::kClient);
+  r.client_bytes = handshake.bytes[client] + cost.setup.bytes[client] + cost.online.bytes[client];
+  r.server_bytes = handshake.bytes[server] + cost.setup.bytes[server] + cost.online.bytes[server];
+  r.setup_bytes = handshake.total_bytes() + cost.setup.total_bytes();
+  r.online_bytes = cost.online.total_bytes();
+  r.setup_flights = handshake.flights + cost.setup.flights;
+  r.online_flights = cost.online.flights;
+  r.layers.push_back(session_row("handshake", handshake.total_bytes(), 0, handshake.flights));
+  r.layers.push_back(session_row("base OTs", cost.session.total_bytes(), 0, cost.session.flights));
+  for (std::size_t i = 0; i < cost.steps.size(); ++i) {
+    const StepCost& s = cost.steps[i];
+    r.layers.push_back({.name = s.name,
+                        .op = op_name(plan.nodes[i].op),
+                        .setup_bytes = s.setup.total_bytes(),
+                        .online_bytes = s.online.total_bytes(),
+                        .flights = s.setup.flights + s.online.flights});
+  }
+  r.layers.push_back(session_row("ready", cost.ready.total_bytes(), 0, cost.ready.flights));
+  r.layers.push_back(session_row("request", 0, cost.request.total_bytes(), cost.request.flights));
+  r.layers.push_back(session_row("result", 0, cost.opening.total_bytes(), cost.opening.flights));
+  r.layers.push_back(session_row("goodbye", framed_bytes(kControlBytes), 0, 0));
+  return r;
+}
+
+std::string first_difference(const RunReport& planned, const RunReport& counted) {
+  const auto differ = [](const std::string& what, std::uint64_t p, std::uint64_t c) {
+    return what + ": planned " + std::to_string(p) + ", counted " + std::to_string(c);
+  };
+  if (planned.layers.size() != counted.layers.size())
+    return differ("rows", planned.layers.size(), counted.layers.size());
+  for (std::size_t i = 0; i < planned.layers.size(); ++i) {
+    const LayerRow& p = planned.layers[i];
+    const LayerRow& c = counted.layers[i];
+    if (p.name != c.name) return "row " + std::to_string(i) + ": planned '" + p.name + "', counted '" + c.name + "'";
+    if (p.setup_bytes != c.setup_bytes) return differ("'" + p.name + "' setup bytes", p.setup_bytes, c.setup_bytes);
+    if (p.online_bytes != c.online_bytes)
+      return differ("'" + p.name + "' online bytes", p.online_bytes, c.online_bytes);
+    if (p.flights != c.flights) return differ("'" + p.name + "' flights", p.flights, c.flights);
+  }
+  if (planned.client_bytes != counted.client_bytes)
+    return differ("client's bytes", planned.client_bytes, counted.client_bytes);
+  if (planned.server_bytes != counted.server_bytes)
+    return differ("server's bytes", planned.server_bytes, counted.server_bytes);
+  if (planned.setup_bytes != counted.setup_bytes)
+    return differ("setup bytes", planned.setup_bytes, counted.setup_bytes);
+  if (planned.online_bytes != counted.online_bytes)
+    return differ("online bytes", planned.online_bytes, counted.online_bytes);
+  if (planned.setup_flights != counted.setup_flights)
+    return differ("setup flights", planned.setup_flights, counted.setup_flights);
+  if (planned.online_flights != counted.online_flights)
+    return differ("online flights", planned.online_flights, counted.online_flights);
+  return {};
+}
+
+std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch) {
+  constexpr std::uint64_t kBase = std::uint64_t{48} << 20;  // the program, its libraries and I/O queues
+  std::uint64_t keys = 0, largest_step = 0;
+  std::vector<std::size_t> last_use(plan.nodes.size(), 0);
+  for (std::size_t i = 0; i < plan.nodes.size(); ++i)
+    for (const int in : plan.nodes[i].inputs) last_use[static_cast<std::size_t>(in)] = i;
+  std::vector<std::uint64_t> words(plan.nodes.size(), 0);
+  std::uint64_t alive = 0;
+  for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
+    const Node& node = plan.nodes[i];
+    words[i] = tensor_words(node, batch);
+    alive += words[i];
+    const Cost setup = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan, node); });
+    const Cost online = dry_run([&](CostMeter& m) { step_online_protocol(m, plan, node, options, batch); });
+    keys += 16 * (setup.cots[0] + setup.cots[1]);
+    // A key for each COT and its choice, the words of input and output, and what the protocols keep of them.
+    std::uint64_t step = 17 * std::max(setup.cots[0] + setup.cots[1], online.cots[0] + online.cots[1]);
+    if (node.op == Op::kConv) {
+      const ConvShape shape = conv_shape(plan, node);
+      const std::uint64_t taps = node.domain == ConvDomain::kWinograd
+                                     ? 4
+                                     : static_cast<std::uint64_t>(node.window.kernel_h * node.window.kernel_w);
+      step += 8 * 4 * words[i] + 8 * taps * batch * static_cast<std::uint64_t>(shape.in.size());
+    } else {
+      step += 8 * 6 * words[i];
+    }
+    largest_step = std::max(largest_step, step + 8 * alive);
+    for (const int in : node.inputs)
+      if (last_use[static_cast<std::size_t>(in)] == i) {
+        alive -= words[static_cast<std::size_t>(in)];
+        words[static_cast<std::size_t>(in)] = 0;
+      }
+  }
+  return kBase + keys + largest_step;
+}
+
+double link_seconds(const Link& link, std::uint64_t bytes, std::uint64_t flights) {
+  const double transfer = link.bits_per_second > 0 ? 8.0 * static_cast<double>(bytes) / link.bits_per_second : 0;
+  return transfer + static_cast<double>(flights) * link.round_trip_seconds / 2;
+}
+
+std::uint64_t peak_rss_bytes() {
+  rusage usage{};
+  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace eqo

@@ -1,0 +1,52 @@
+#include "eqo/core/error.h"
+#include "eqo/model/local_ops.h"
+#include "eqo/planner/plan_cost.h"
+#include "eqo/planner/step_params.h"
+#include "eqo/protocols/argmax.h"
+#include "eqo/protocols/convolution.h"
+#include "eqo/protocols/extend.h"
+#include "eqo/protocols/maximum.h"
+#include "eqo/protocols/ot_product.h"
+#include "eqo/protocols/relu.h"
+#include "eqo/protocols/truncate.h"
+
+namespace eqo {
+
+void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node) {
+  if (node.op != Op::kConv) return;
+  ot_product_setup_cost(meter, product_spec(conv_spec(plan, node)));
+}
+
+void step_online_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options,
+                          std::uint64_t batch) {
+  if (node.op == Op::kInput || is_local(node.op)) return;
+  const TensorType& in = input_type(plan, node);
+  const std::uint64_t n = tensor_words(node, batch);
+  switch (node.op) {
+    case Op::kConv:
+      ot_product_online_cost(meter, product_spec(conv_spec(plan, node)), batch);
+      return;
+    case Op::kRelu:
+      relu_cost(meter, in.ring(), n, options.compare);
+      return;
+    case Op::kTruncate:
+      truncate_cost(meter, in.ring(), n, node.shift, knowledge_of(in.ring(), in.lo, in.hi), options.compare);
+      return;
+    case Op::kTruncateReduce:
+      truncate_reduce_cost(meter, in.ring(), n, node.shift, options.compare);
+      return;
+    case Op::kExtend:
+      extend_cost(meter, in.ring(), node.type.ring(), n, knowledge_of(in.ring(), in.lo, in.hi), options.compare);
+      return;
+    case Op::kMaxPool:
+      max_tree_cost(meter, in.ring(), window_size(node), n, options.compare);
+      return;
+    case Op::kArgMax:
+      argmax_cost(meter, in.ring(), static_cast<std::size_t>(in.shape.size()), batch, options.compare);
+      return;
+    default:
+      throw internal_error(std::string("no cost for the step ") + op_name(node.op));
+  }
+}
+
+}  // namespace eqo

@@ -1,0 +1,27 @@
+#pragma once
+#include <span>
+
+#include "eqo/core/ring.h"
+#include "eqo/core/secret.h"
+#include "eqo/ot/context.h"
+#include "eqo/protocols/compare_options.h"
+
+namespace eqo {
+
+// F_MAX of shared numbers in Z_{2^l}, two's complement: b + ReLU(a - b), bit for bit max_plain / max_tree_plain of
+// kernels/elementwise.h, wrapped differences included. It is the maximum if every difference fits the ring, which one
+// guard bit ensures (|a|, |b| < 2^(l-2)); choosing l so is the caller's.
+// Security: that of relu.h, nothing else is sent. Constant time. Throws usage_error for bad lengths, before anything
+// is sent.
+
+// Element-wise max(a, b). Cost: a ReLU.
+Words maximum(Context& ctx, Ring ring, std::span<const Word> a, std::span<const Word> b, const CompareOptions& options);
+void maximum_cost(CostMeter& meter, Ring ring, std::uint64_t n, const CompareOptions& options);
+
+// The maximum of each of n windows of k >= 1 values, x[j * n + i], by the tree of max_tree_plain.
+// Cost: (k - 1) n ReLUs in ceil(log2 k) steps, each with the flights of one ReLU.
+Words max_tree(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, std::size_t n,
+               const CompareOptions& options);
+void max_tree_cost(CostMeter& meter, Ring ring, std::size_t k, std::uint64_t n, const CompareOptions& options);
+
+}  // namespace eqo

@@ -1,0 +1,177 @@
+#include "eqo/runtime/party.h"
+
+#include <algorithm>
+
+#include "eqo/core/error.h"
+#include "eqo/net/handshake.h"
+
+namespace eqo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::uint64_t bytes_between(const Traffic& a, const Traffic& b) {
+  return b.sent_bytes - a.sent_bytes + b.received_bytes - a.received_bytes;
+}
+
+}  // namespace
+
+PartyState::PartyState(Party party, std::unique_ptr<Transport> transport, Prg prg, const PublicPlan& plan,
+                       const ExecOptions& exec, const Model* model, unsigned threads, std::uint64_t plan_bytes,
+                       std::uint64_t params_bytes, Clock::time_point start)
+    : party_(party),
+      channel_(party, std::move(transport)),
+      prg_(std::move(prg)),
+      threads_(threads),
+      plan_(plan),
+      exec_(exec),
+      start_(start) {
+  const auto bytes = handshake_bytes(plan_bytes, params_bytes);
+  handshake_.bytes = {bytes[0], bytes[1]};
+  handshake_.flights = kHandshakeFlights;
+  channel_.set_scope("base OTs");
+  ot_ = make_softspoken_pool(channel_, prg_, threads_, exec.ot);
+  base_seconds_ = seconds_since(start);
+  after_base_ = channel_.traffic();
+  ctx_ = std::make_unique<Context>(Context{party, channel_, *ot_, prg_, threads_});
+  executor_ = std::make_unique<SecureExecutor>(*ctx_, plan, exec, model);
+}
+
+Ready PartyState::setup(const Ready& granted) {
+  executor_->setup();
+  after_keys_ = channel_.traffic();
+  channel_.set_scope("ready");
+  Ready ready = granted;
+  if (party_ == Party::kServer) {
+    send_ready(channel_, ready);
+  } else {
+    ready = receive_ready(channel_);
+  }
+  after_setup_ = channel_.traffic();
+  setup_seconds_ = seconds_since(start_);
+  return ready;
+}
+
+Request PartyState::next_request(std::uint32_t max_batch, std::uint64_t counter) {
+  channel_.set_scope("request");
+  before_batch_ = channel_.traffic();
+  return receive_request(channel_, max_batch, counter);
+}
+
+Words PartyState::run_batch(std::span<const Word> images, const Request& request, const StepObserver& observer) {
+  if (party_ == Party::kClient) {
+    before_batch_ = channel_.traffic();
+    channel_.set_scope("request");
+    send_request(channel_, request);
+  }
+  const auto start = Clock::now();
+  after_request_ = channel_.traffic();
+  const Words share = executor_->run(images, request.batch, request.counter, observer);
+  after_steps_ = channel_.traffic();
+  channel_.set_scope("result");
+  const Ring ring = plan_.nodes[static_cast<std::size_t>(plan_.output)].type.ring();
+  Words opened;
+  if (party_ == Party::kServer) {
+    channel_.send_words(share, ring.bits());
+    channel_.transport().flush();
+  } else {
+    opened = channel_.recv_words(share.size(), ring.bits());
+    for (std::size_t i = 0; i < opened.size(); ++i) opened[i] = ring.add(opened[i], share[i]);
+  }
+  after_batch_ = channel_.traffic();
+  batch_seconds_ = seconds_since(start);
+  online_seconds_ += batch_seconds_;
+  images_ += request.batch;
+  ++batches_;
+  if (planned_batch_ != request.batch) {
+    planned_ = planned_report(plan_, plan_cost(plan_, exec_, request.batch), handshake_);
+    planned_batch_ = request.batch;
+  }
+  check_against_plan();
+  return opened;
+}
+
+void PartyState::say_goodbye() {
+  channel_.set_scope("goodbye");
+  send_request(channel_, {});
+}
+
+void PartyState::check_against_plan() {
+  report_ = counted();
+  const std::string difference = first_difference(planned_, report_);
+  if (difference.empty()) return;
+  RunReport report = report_;
+  // Lengths are checked message by message, but the numbers of flights are the peer's word.
+  report.setup_flights = planned_.setup_flights;
+  report.online_flights = planned_.online_flights;
+  for (std::size_t i = 0; i < report.layers.size(); ++i) report.layers[i].flights = planned_.layers[i].flights;
+  if (first_difference(planned_, report).empty())
+    throw protocol_error("the peer's flight numbers are not what was planned: " + difference,
+                         "both parties must run the same version of this program");
+  throw internal_error("the traffic is not what was planned: " + difference);
+}
+
+// The goodbye is booked before it is said, so that a report is complete after every batch.
+RunReport PartyState::counted() const {
+  RunReport r;
+  const std::uint64_t goodbye = framed_bytes(kControlBytes);
+  const auto me = static_cast<std::size_t>(party_);
+  std::array<std::uint64_t, 2> bytes = handshake_.bytes;
+  bytes[static_cast<std::size_t>(Party::kClient)] += goodbye;
+  bytes[me] += after_setup_.sent_bytes + after_batch_.sent_bytes - before_batch_.sent_bytes;
+  bytes[1 - me] += after_setup_.received_bytes + after_batch_.received_bytes - before_batch_.received_bytes;
+  r.server_bytes = bytes[0];
+  r.client_bytes = bytes[1];
+  r.setup_bytes = handshake_.total_bytes() + bytes_between({}, after_setup_) + goodbye;
+  r.online_bytes = bytes_between(before_batch_, after_batch_);
+  r.setup_flights = handshake_.flights + after_setup_.flights;
+  r.online_flights = after_batch_.flights - before_batch_.flights;
+  r.setup_seconds = setup_seconds_;
+  r.online_seconds = batch_seconds_;
+  r.peak_rss_bytes = peak_rss_bytes();
+  r.layers.push_back(
+      {.name = "handshake", .op = "session", .setup_bytes = handshake_.total_bytes(), .flights = handshake_.flights});
+  r.layers.push_back({.name = "base OTs",
+                      .op = "session",
+                      .setup_bytes = bytes_between({}, after_base_),
+                      .flights = after_base_.flights,
+                      .seconds = base_seconds_});
+  const auto& reports = executor_->reports();
+  for (std::size_t i = 0; i < reports.size(); ++i)
+    r.layers.push_back({.name = plan_.nodes[i].name,
+                        .op = op_name(plan_.nodes[i].op),
+                        .setup_bytes = reports[i].setup_bytes,
+                        .online_bytes = reports[i].online_bytes,
+                        .flights = reports[i].setup_flights + reports[i].online_flights,
+                        .seconds = reports[i].setup_seconds + reports[i].online_seconds});
+  r.layers.push_back({.name = "ready",
+                      .op = "session",
+                      .setup_bytes = bytes_between(after_keys_, after_setup_),
+                      .flights = after_setup_.flights - after_keys_.flights});
+  r.layers.push_back({.name = "request",
+                      .op = "session",
+                      .online_bytes = bytes_between(before_batch_, after_request_),
+                      .flights = after_request_.flights - before_batch_.flights});
+  r.layers.push_back({.name = "result",
+                      .op = "session",
+                      .online_bytes = bytes_between(after_steps_, after_batch_),
+                      .flights = after_batch_.flights - after_steps_.flights});
+  r.layers.push_back({.name = "goodbye", .op = "session", .setup_bytes = goodbye});
+  return r;
+}
+
+SessionSummary PartyState::finish() {
+  SessionSummary summary;
+  summary.images = images_;
+  summary.batches = batches_;
+  summary.online_seconds = online_seconds_;
+  summary.report = report_;
+  if (batches_ > 0) summary.report.peak_rss_bytes = peak_rss_bytes();
+  channel_.finish();
+  channel_.close();
+  return summary;
+}
+
+}  // namespace eqo

@@ -1,0 +1,60 @@
+#pragma once
+#include <chrono>
+#include <memory>
+#include <span>
+
+#include "eqo/core/thread_pool.h"
+#include "eqo/crypto/prg.h"
+#include "eqo/net/channel.h"
+#include "eqo/runtime/control.h"
+#include "eqo/runtime/executor.h"
+#include "eqo/runtime/session.h"
+
+namespace eqo {
+
+// What both roles of a session have in common after the handshake: channel, OTs, executor and the books.
+class PartyState {
+ public:
+  PartyState(Party party, std::unique_ptr<Transport> transport, Prg prg, const PublicPlan& plan,
+             const ExecOptions& exec, const Model* model, unsigned threads, std::uint64_t plan_bytes,
+             std::uint64_t params_bytes, std::chrono::steady_clock::time_point start);
+
+  Channel& channel() { return channel_; }
+  std::uint64_t images() const { return images_; }
+
+  // The products' keys, and the server's `ready`, which the client gets back from here.
+  Ready setup(const Ready& granted = {});
+  // Server: the next request (see receive_request).
+  Request next_request(std::uint32_t max_batch, std::uint64_t counter);
+  // Client: sends the request. Both: the steps, then the server's share goes to the client, who returns the opened
+  // output; the server returns nothing. Throws internal_error if a byte differs from the plan, protocol_error if a
+  // flight does.
+  Words run_batch(std::span<const Word> images, const Request& request, const StepObserver& observer);
+  void say_goodbye();  // client
+  // Flushes and closes.
+  SessionSummary finish();
+
+ private:
+  RunReport counted() const;
+  void check_against_plan();
+
+  Party party_;
+  Channel channel_;
+  Prg prg_;
+  ThreadPool threads_;
+  const PublicPlan& plan_;
+  const ExecOptions& exec_;
+  Cost handshake_;
+  std::unique_ptr<OtPool> ot_;
+  std::unique_ptr<Context> ctx_;
+  std::unique_ptr<SecureExecutor> executor_;
+  std::chrono::steady_clock::time_point start_;
+  double setup_seconds_ = 0, batch_seconds_ = 0, online_seconds_ = 0;
+  double base_seconds_ = 0;
+  Traffic after_base_, after_keys_, after_setup_, before_batch_, after_request_, after_steps_, after_batch_;
+  std::uint64_t images_ = 0, batches_ = 0;
+  std::uint64_t planned_batch_ = 0;  // the batch size that planned_ is for
+  RunReport planned_, report_;       // of the last batch
+};
+
+}  // namespace eqo

@@ -1,0 +1,195 @@
+#include "eqo/runtime/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "eqo/core/error.h"
+#include "eqo/model/types.h"
+#include "eqo/net/handshake.h"
+#include "eqo/runtime/control.h"
+#include "eqo/runtime/party.h"
+
+namespace eqo {
+namespace {
+
+Nonce fresh_nonce(Prg& prg) {
+  Nonce nonce;
+  prg.fill(std::span<std::byte>(nonce));
+  return nonce;
+}
+
+void check_memory(const PublicPlan& plan, const ExecOptions& exec, std::uint64_t batch, std::uint64_t limit) {
+  if (limit == 0) return;
+  const std::uint64_t need = estimated_memory(plan, exec, batch);
+  if (need > limit)
+    throw resource_error("a batch of " + std::to_string(batch) + " needs about " + std::to_string(need >> 20) +
+                             " MiB, allowed are " + std::to_string(limit >> 20),
+                         "use a smaller batch or raise --max-memory");
+}
+
+// The largest batch up to `most` whose estimate is within the limit; at least 1, which was checked before.
+std::uint32_t affordable_batch(const PublicPlan& plan, const ExecOptions& exec, std::uint32_t most,
+                               std::uint64_t limit) {
+  if (limit == 0) return most;
+  const auto affordable = [&](std::uint32_t batch) {
+    try {
+      return estimated_memory(plan, exec, batch) <= limit;
+    } catch (const Error&) {
+      return false;  // tensors beyond what can be counted
+    }
+  };
+  std::uint32_t fits = 1;
+  for (std::uint32_t too_large = most + 1; too_large - fits > 1;) {
+    const std::uint32_t middle = fits + (too_large - fits) / 2;
+    (affordable(middle) ? fits : too_large) = middle;
+  }
+  return fits;
+}
+
+const Node& output_node(const PublicPlan& plan) { return plan.nodes[static_cast<std::size_t>(plan.output)]; }
+
+// A plan from the peer: valid, and all of its costs can be computed.
+PublicPlan checked_plan(std::span<const std::byte> bytes, const ExecOptions& exec) {
+  try {
+    PublicPlan plan = parse_plan(bytes);
+    plan_cost(plan, exec, 1);
+    return plan;
+  } catch (const Error& e) {
+    if (e.category() == Category::kResource) throw;
+    throw protocol_error(std::string("the server's plan is not valid: ") + e.what());
+  }
+}
+
+}  // namespace
+
+Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exec, Reveal reveal) {
+  PublicPlan& plan = model.plan;
+  const bool has_argmax = output_node(plan).op == Op::kArgMax;
+  if (reveal == Reveal::kLogits && has_argmax)
+    throw usage_error("the model ends in argmax: it has no logits to reveal", "serve it with --reveal label");
+  if (reveal == Reveal::kLabel && !has_argmax) {
+    Node node;
+    node.op = Op::kArgMax;
+    node.name = "label";
+    node.layer = "label";
+    node.inputs = {plan.output};
+    const auto taken = [&] {
+      return std::any_of(plan.nodes.begin(), plan.nodes.end(), [&](const Node& n) { return n.name == node.name; });
+    };
+    while (taken()) node.name += "'";
+    node.type = infer_type(node, std::vector<TensorType>{plan.nodes[static_cast<std::size_t>(plan.output)].type},
+                           plan.input_bits);
+    plan.output = static_cast<int>(plan.nodes.size());
+    plan.nodes.push_back(std::move(node));
+    model.secrets.emplace_back();
+  }
+  Offer offer;
+  offer.plan_bytes = serialize_plan(plan);
+  offer.model = std::move(model);
+  offer.model_digest = model_digest;
+  offer.exec = exec;
+  return offer;
+}
+
+SessionSummary serve_session(std::unique_ptr<Transport> transport, const Offer& offer, const StepObserver& observer) {
+  const PublicPlan& plan = offer.model.plan;
+  Prg prg = Prg::from_os();
+  const Bytes params = serialize(offer.exec);
+  const bool label_only = output_node(plan).op == Op::kArgMax;
+  const ServerOffer hello{.plan = std::as_bytes(std::span(offer.plan_bytes)),
+                          .params = params,
+                          .model_digest = offer.model_digest,
+                          .policy = label_only ? kRevealLabel : kRevealLabel | kRevealLogits};
+  if (offer.max_batch < 1 || offer.max_batch > kMaxBatch)
+    throw usage_error("the largest batch must be 1.." + std::to_string(kMaxBatch));
+  check_memory(plan, offer.exec, 1, offer.max_memory_bytes);
+  const std::uint32_t max_batch = affordable_batch(plan, offer.exec, offer.max_batch, offer.max_memory_bytes);
+  const auto start = std::chrono::steady_clock::now();
+  server_handshake(*transport, hello, fresh_nonce(prg));
+  PartyState party(Party::kServer, std::move(transport), std::move(prg), plan, offer.exec, &offer.model, offer.threads,
+                   offer.plan_bytes.size(), params.size(), start);
+  try {
+    party.setup({max_batch, offer.max_images});
+    for (std::uint64_t counter = 1;; ++counter) {
+      const Request request = party.next_request(max_batch, counter);
+      if (request.kind == Request::Kind::kGoodbye) break;
+      if (offer.max_images != 0 && party.images() + request.batch > offer.max_images)
+        throw policy_error("the session's budget of " + std::to_string(offer.max_images) + " images is used up");
+      party.run_batch({}, request, observer);
+    }
+    return party.finish();
+  } catch (...) {
+    party.channel().close();
+    throw;
+  }
+}
+
+struct ClientSession::State {
+  PublicPlan plan;
+  ExecOptions exec;
+  Digest model_digest{};
+  std::uint64_t counter = 0;
+  Ready ready;
+  std::unique_ptr<PartyState> party;
+};
+
+ClientSession::ClientSession(std::unique_ptr<Transport> transport, const ClientOptions& options)
+    : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  Prg prg = Prg::from_os();
+  const auto start = std::chrono::steady_clock::now();
+  const HandshakeResult hello =
+      client_handshake(*transport,
+                       {.policy = options.require_logits ? kRevealLabel | kRevealLogits : kRevealLabel,
+                        .pinned_model_digest = options.pinned_model},
+                       fresh_nonce(prg));
+  s.exec = parse_exec_options(hello.params);
+  s.plan = checked_plan(hello.plan, s.exec);
+  if (options.require_logits && output_node(s.plan).op == Op::kArgMax)
+    throw protocol_error("the server promised logits, but its plan ends in argmax");
+  s.model_digest = hello.model_digest;
+  check_memory(s.plan, s.exec, std::max<std::uint32_t>(options.batch, 1), options.max_memory_bytes);
+  s.party = std::make_unique<PartyState>(Party::kClient, std::move(transport), std::move(prg), s.plan, s.exec, nullptr,
+                                         options.threads, hello.plan.size(), hello.params.size(), start);
+  s.ready = s.party->setup();
+}
+
+ClientSession::~ClientSession() {
+  if (state_ && state_->party) state_->party->channel().close();
+}
+
+const PublicPlan& ClientSession::plan() const { return state_->plan; }
+const Digest& ClientSession::model_digest() const { return state_->model_digest; }
+const ExecOptions& ClientSession::exec() const { return state_->exec; }
+std::uint32_t ClientSession::max_batch() const { return state_->ready.max_batch; }
+
+std::vector<std::int64_t> ClientSession::infer(std::span<const Word> images, std::uint32_t batch,
+                                               const StepObserver& observer) {
+  State& s = *state_;
+  if (batch < 1 || batch > s.ready.max_batch)
+    throw usage_error("a batch of " + std::to_string(batch) + " images; the server takes 1.." +
+                      std::to_string(s.ready.max_batch));
+  if (images.size() != tensor_words(s.plan.nodes.front(), batch))
+    throw usage_error("a batch of " + std::to_string(batch) + " images has " +
+                      std::to_string(tensor_words(s.plan.nodes.front(), batch)) + " elements, not " +
+                      std::to_string(images.size()));
+  if (s.ready.max_images != 0 && batch > s.ready.max_images - s.party->images())
+    throw policy_error("the server answers " + std::to_string(s.ready.max_images) + " images a session",
+                       "start a new session");
+  const Request request{Request::Kind::kBatch, batch, ++s.counter};  // burnt, whatever happens next
+  const Words output = s.party->run_batch(images, request, observer);
+  const Node& node = output_node(s.plan);
+  std::vector<std::int64_t> opened(output.size());
+  std::transform(output.begin(), output.end(), opened.begin(), [&](Word w) {
+    return node.op == Op::kArgMax ? static_cast<std::int64_t>(w) : node.type.ring().to_signed(w);
+  });
+  return opened;
+}
+
+SessionSummary ClientSession::finish() {
+  state_->party->say_goodbye();
+  return state_->party->finish();
+}
+
+}  // namespace eqo

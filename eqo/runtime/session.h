@@ -1,0 +1,88 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "eqo/model/graph.h"
+#include "eqo/model/plan_io.h"
+#include "eqo/net/transport.h"
+#include "eqo/planner/exec_options.h"
+#include "eqo/planner/run_report.h"
+#include "eqo/runtime/executor.h"
+
+namespace eqo {
+
+inline constexpr std::uint32_t kMaxBatch = 1 << 20;  // images
+
+// What the server offers to every client: prepared once, shared by all sessions, not changed.
+struct Offer {
+  Model model;
+  std::string plan_bytes;  // serialize_plan(model.plan)
+  Digest model_digest{};
+  ExecOptions exec;
+  std::uint32_t max_batch = 64;        // 1..kMaxBatch
+  std::uint64_t max_images = 0;        // a session; 0: no limit
+  std::uint64_t max_memory_bytes = 0;  // a session's estimate; 0: no limit. The batches granted are no larger than that
+  unsigned threads = 1;
+};
+
+// With kLabel the plan ends in kArgMax, so that nobody learns the logits. Throws usage_error if the plan already
+// ends in kArgMax and logits are asked for.
+enum class Reveal { kLogits, kLabel };
+Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exec, Reveal reveal);
+
+// The counted costs and the times of one session, as one party saw them.
+struct SessionSummary {
+  RunReport report;          // setup and the last batch
+  std::uint64_t images = 0;  // answered
+  std::uint64_t batches = 0;
+  double online_seconds = 0;  // of all batches
+};
+
+// Called after every step of a batch with this party's share: for --verify, where one user owns both parties.
+using StepObserver = SecureExecutor::Observer;
+
+// Serves one client until its goodbye: handshake, setup, batches. Throws the error that ended the session early;
+// resource_error before a byte is sent if one image needs more memory than allowed.
+// The transport is closed in any case.
+SessionSummary serve_session(std::unique_ptr<Transport> transport, const Offer& offer,
+                             const StepObserver& observer = {});
+
+// The client's side.
+struct ClientOptions {
+  unsigned threads = 1;
+  std::uint64_t max_memory_bytes = 0;  // refuse a plan whose estimate for one batch is above; 0: no limit
+  std::uint32_t batch = 1;             // the largest batch that will be asked for, for that estimate
+  std::optional<Digest> pinned_model;  // tls_error unless the server's model has this digest
+  bool require_logits = false;         // policy_error if the server reveals the label alone
+};
+
+class ClientSession {
+ public:
+  // Handshake and setup. Throws what the handshake, the plan's validation or the limits say.
+  ClientSession(std::unique_ptr<Transport> transport, const ClientOptions& options);
+  ~ClientSession();
+
+  const PublicPlan& plan() const;
+  const Digest& model_digest() const;
+  const ExecOptions& exec() const;
+  std::uint32_t max_batch() const;  // images, as the server grants
+
+  // One batch of quantized images (model/quantize.h), one behind the other: the opened outputs, [batch][outputs], as
+  // signed numbers (logits) or labels where the plan ends in kArgMax. Throws usage_error for a batch or a length that
+  // does not fit and policy_error beyond the session's images, before anything is sent: the session goes on.
+  std::vector<std::int64_t> infer(std::span<const Word> images, std::uint32_t batch, const StepObserver& observer = {});
+
+  // Says goodbye and closes. Every batch has checked that what was counted is what the plan said.
+  SessionSummary finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace eqo

@@ -1,0 +1,152 @@
+#include <algorithm>
+
+#include "e2e/support.h"
+#include "eqo/model/model_io.h"
+#include "eqo/model/testing/random_model.h"
+
+// What is said beforehand is what is sent; and what is sent does not depend on what is secret.
+namespace eqo::e2e {
+namespace {
+
+using nlohmann::json;
+
+// Everything but times.
+json bytes_and_flights(const json& document) {
+  json c = document["communication"];
+  for (json& layer : c["layers"]) layer.erase("seconds");
+  return c;
+}
+
+// An image of the small model's data set: zeros, or full brightness.
+std::string flat_image(const Folder& folder, const std::string& name, char pixel) {
+  std::string record(3073, pixel);
+  record[0] = 1;
+  write_file(folder / name, record);
+  return "cifar10:" + (folder / name);
+}
+
+TEST(Traffic, PlanEqualsLocalEqualsInfer) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const std::vector<Words> choices{{},
+                                   {"--reveal", "label"},
+                                   {"--softspoken-k", "2", "--leaf-bits", "3"},
+                                   {"--softspoken-k", "8", "--leaf-bits", "1", "--reveal", "label"}};
+  for (const Words& flags : choices) {
+    SCOPED_TRACE(::testing::PrintToString(flags));
+    const json plan = run_json(Words{"plan", model} + flags);
+    const json local = run_json(Words{"local", model, "--data", images(), "--index", "0", "--verify"} + flags);
+    EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(local));
+    EXPECT_EQ(local["images"][0]["verified"], true);
+    Server server(folder, model, Words{"--insecure"} + flags);
+    const json infer = run_json(infer_arguments(server, {"--insecure", "--verify", model}));
+    EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(infer));
+    EXPECT_EQ(local["images"][0]["label"], infer["images"][0]["label"]);
+    EXPECT_EQ(local["images"][0]["logits"], infer["images"][0]["logits"]);
+    server.stop();
+  }
+}
+
+TEST(Traffic, RevealLabelKeepsTheLogits) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const json logits = run_json({"local", model, "--data", images(), "--index", "0-7"});
+  const json label = run_json({"local", model, "--data", images(), "--index", "0-7", "--reveal", "label", "--verify"});
+  ASSERT_EQ(label["images"].size(), 8U);
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_TRUE(label["images"][i]["logits"].is_null()) << label["images"][i];
+    EXPECT_FALSE(label["images"][i].contains("probabilities"));
+    EXPECT_EQ(label["images"][i]["verified"], true);
+    EXPECT_EQ(label["images"][i]["label"], logits["images"][i]["label"]);
+  }
+  Server server(folder, model, {"--insecure", "--reveal", "label"});
+  expect_error(infer_arguments(server, {"--insecure", "--require-logits"}), Category::kPolicy);
+  EXPECT_TRUE(run_json(infer_arguments(server))["images"][0]["logits"].is_null());
+  server.stop();
+}
+
+TEST(Traffic, Batches) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const json plan = run_json({"plan", model, "--batch", "4"});
+  const json local =
+      run_json({"local", model, "--data", images(), "--index", "0-7", "--batch", "4", "--verify", "--threads", "2"});
+  EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(local));
+  EXPECT_EQ(local["batches"], 2);
+  for (const json& image : local["images"]) EXPECT_EQ(image["verified"], true);
+  // A batch costs less flights than its images one by one, and the answers are the same.
+  EXPECT_EQ(plan["communication"]["flights"], run_json({"plan", model})["communication"]["flights"]);
+  Server server(folder, model, {"--insecure", "--max-batch", "4"});
+  const json infer = run_json({"infer", "--data", images(), "--index", "0-7", "--server", server.address(),
+                               "--insecure", "--batch", "--verify", model});
+  EXPECT_EQ(infer["batches"], 2);
+  EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(infer));
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(infer["images"][i]["logits"], local["images"][i]["logits"]);
+  server.stop();
+}
+
+TEST(Traffic, TheSimulatedNetworkTakesTime) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const Words local{"local", model, "--data", images(), "--index", "0"};
+  const json fast = run_json(local), slow = run_json(local + Words{"--network", "wan"});
+  const double flights = slow["communication"]["online_flights"];
+  EXPECT_GE(slow["seconds"]["online"].get<double>(), 0.95 * flights * 0.020) << "40 ms there and back";
+  EXPECT_GT(slow["seconds"]["online"], fast["seconds"]["online"].get<double>());
+  EXPECT_EQ(bytes_and_flights(fast), bytes_and_flights(slow));
+  EXPECT_EQ(fast["images"][0]["logits"], slow["images"][0]["logits"]);
+  // The rate counts, too: 1.1 MB at 20 Mbit/s.
+  const json narrow = run_json(local + Words{"--network", "20M,0ms"});
+  EXPECT_GE(narrow["seconds"]["online"].get<double>(), 0.2);
+}
+
+TEST(Traffic, DoesNotDependOnTheImage) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const json plan = bytes_and_flights(run_json({"plan", model}));
+  for (const std::string& data :
+       {images(), flat_image(folder, "black.bin", '\0'), flat_image(folder, "white.bin", '\xff')}) {
+    const json document = run_json({"local", model, "--data", data, "--index", "0", "--verify"});
+    EXPECT_EQ(bytes_and_flights(document), plan) << data;
+    EXPECT_EQ(document["images"][0]["verified"], true) << data;
+  }
+}
+
+TEST(Traffic, DoesNotDependOnTheWeights) {
+  const Folder folder;
+  const std::string path = small_model(folder);
+  const json plan = bytes_and_flights(run_json({"plan", path}));
+  const Model model = load_model(path);
+
+  Model zero = model;
+  for (std::size_t i = 0; i < zero.plan.nodes.size(); ++i) {
+    const std::vector<WeightCode>& codes = zero.plan.nodes[i].codes;
+    std::vector<std::uint8_t>& weights = zero.secrets[i].weights;
+    for (std::size_t w = 0; w < weights.size(); ++w) {
+      const WeightCode& code = codes[w / (weights.size() / codes.size())];
+      for (unsigned c = 0; c < (1U << code.bits()); ++c)
+        if (code.value(c) == 0) weights[w] = static_cast<std::uint8_t>(c);
+      ASSERT_EQ(code.value(weights[w]), 0) << "this code has no zero";
+    }
+  }
+  save_model(zero, folder / "zero.eqo");
+  save_model(eqo::testing::with_random_weights(model.plan, 1), folder / "one.eqo");
+  for (const char* name : {"zero.eqo", "one.eqo"}) {
+    const json document = run_json({"local", folder / name, "--data", images(), "--index", "0", "--verify"});
+    EXPECT_EQ(bytes_and_flights(document), plan) << name;
+    EXPECT_EQ(document["images"][0]["verified"], true) << name;
+  }
+}
+
+TEST(Traffic, VerifyFindsAnotherModel) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  save_model(eqo::testing::with_random_weights(load_model(model).plan, 2), folder / "other.eqo");
+  Server server(folder, model);
+  expect_error(infer_arguments(server, {"--insecure", "--verify", folder / "other.eqo"}), Category::kPolicy,
+               "not the model");
+  server.stop();
+}
+
+}  // namespace
+}  // namespace eqo::e2e
