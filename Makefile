@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 TEST_JOBS ?= $(shell nproc)
 DEPS := build $(if $(filter ON,$(TRAIN)),train)
 
-.PHONY: build test demo bench asan tsan fuzz lint format clean accuracy
+.PHONY: build test demo bench asan tsan sweep lint tidy format clean
 
 build:
 	@scripts/install-deps.sh $(DEPS) test
@@ -35,18 +35,14 @@ asan tsan:
 	@cmake --build --preset $@ -j $(JOBS)
 	@ctest --preset $@ -j $(TEST_JOBS) --timeout 1800
 
-# libFuzzer targets for every parser; SECONDS_EACH of fuzzing for each.
-fuzz:
-	@scripts/install-deps.sh build fuzz
-	@cmake --preset fuzz > /dev/null
-	@cmake --build --preset fuzz -j $(JOBS)
-	@scripts/run-fuzzers.sh build/fuzz $(or $(SECONDS_EACH),60)
-
+# Formatting; clang-tidy's findings are `make tidy`.
 lint:
-	@scripts/install-deps.sh $(DEPS) test lint
+	@scripts/install-deps.sh lint
 	@git ls-files '*.h' '*.cpp' | xargs clang-format --dry-run -Werror
-	@cmake --preset release -DEQO_TRAIN=$(TRAIN) > /dev/null
-	@git ls-files 'eqo/*.cpp' | grep -v _bench | xargs -P $(JOBS) -n 4 clang-tidy -p build/release --quiet
+
+tidy: build
+	@scripts/install-deps.sh lint
+	@git ls-files 'eqo/*.cpp' | grep -v -e _bench -e _test | xargs -P $(JOBS) -n 4 clang-tidy -p build/release --quiet
 
 format:
 	@git ls-files '*.h' '*.cpp' | xargs clang-format -i

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build, the tests and the demo need from Debian's packages; does nothing when all is there.
-# Usage: install-deps.sh [build|test|train|lint|bench|fuzz]...
+# Usage: install-deps.sh [build|test|train|lint|bench]...
 set -euo pipefail
 
 declare -A groups=(
@@ -10,7 +10,6 @@ declare -A groups=(
   [test]="libgtest-dev libgmock-dev openssl libjxl-tools python3"
   [bench]="libbenchmark-dev"
   [lint]="clang-format clang-tidy"
-  [fuzz]="clang"
 )
 
 wanted=()

@@ -226,6 +226,14 @@ TEST_F(DatasetTest, NpyFloatsPassThrough) {
   }
 }
 
+TEST_F(DatasetTest, NpyFloatsMayHaveAnyChannels) {
+  std::vector<float> values(2 * 5 * 2 * 2);
+  for (auto& v : values) v = static_cast<float>(rng_() % 1000) / 7.0F;
+  const std::string labels = write("l.npy", npy("|u1", "(2,)", {0, 1}));
+  const auto data = open_dataset("npy:" + write("x.npy", npy("<f4", "(2,5,2,2)", raw(values))) + "," + labels);
+  EXPECT_EQ(data->input(1, {{5, 2, 2}}), std::vector<float>(values.begin() + 20, values.end()));
+}
+
 TEST_F(DatasetTest, NpyThatIsRefused) {
   const std::string labels = write("l.npy", npy("<i4", "(1,)", raw<std::int32_t>({0})));
   const Bytes pixels(12, 5);

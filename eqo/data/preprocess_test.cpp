@@ -89,7 +89,8 @@ TEST(Preprocess, RefusesWhatMakesNoSense) {
   EXPECT_EQ(category_of({{3, 2, 2}}, {{3, 2, 2}, std::vector<std::uint8_t>(11)}), Category::kData);
   EXPECT_EQ(category_of({{3, 2, 2}}, {{2, 2, 2}, std::vector<std::uint8_t>(8)}), Category::kData);
   EXPECT_EQ(category_of({{3, 2, 2}}, {{3, 0, 2}, {}}), Category::kData);
-  EXPECT_EQ(category_of({{2, 2, 2}}, image), Category::kUsage);
+  EXPECT_EQ(category_of({{2, 2, 2}}, image), Category::kData);  // such a model takes no pictures
+  EXPECT_EQ(category_of({{0, 2, 2}}, image), Category::kUsage);
   EXPECT_EQ(category_of({{3, 0, 2}}, image), Category::kUsage);
   EXPECT_EQ(category_of({{3, std::int64_t{1} << 40, 2}}, image), Category::kUsage);
   EXPECT_EQ(category_of({{3, 4, 4}, 3}, image), Category::kUsage);

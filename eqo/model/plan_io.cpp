@@ -1,6 +1,5 @@
 #include "eqo/model/plan_io.h"
 
-
 #include <algorithm>
 
 #include "eqo/core/error.h"

@@ -73,7 +73,7 @@ class Servers : public ::testing::Test {
  protected:
   // One client's whole life.
   void ask(Running& running, std::uint64_t seed) { ask(ClientSession(running.connect(), {}), seed); }
-  void ask(ClientSession session, std::uint64_t seed) {
+  void ask(ClientSession&& session, std::uint64_t seed) {
     const auto images = random_images(offer_.model.plan, seed, 2);
     EXPECT_EQ(session.infer(images, 2), expected_answers(offer_.model, images, 2));
     EXPECT_EQ(session.finish().images, 2U);
@@ -224,7 +224,10 @@ TEST_F(Servers, OptionsThatAreNotAllowed) {
   options_.max_sessions = 0;
   EQO_EXPECT_ERROR(make(), Category::kUsage, "--max-sessions");
   options_.max_sessions = 1;
-  options_.tls = TlsConfig{.cert_file = "/nowhere/a.pem", .key_file = "/nowhere/a.key", .ca_file = "/nowhere/ca.pem"};
+  options_.tls.emplace();
+  options_.tls->cert_file = "/nowhere/a.pem";
+  options_.tls->key_file = "/nowhere/a.key";
+  options_.tls->ca_file = "/nowhere/ca.pem";
   EQO_EXPECT_ERROR(make(), Category::kTls, "/nowhere/");
 }
 

@@ -25,7 +25,7 @@ class Tls : public ::testing::Test {
 TEST_F(Tls, SeveralImages) {
   Server server(folder_, model_, server_flags(authority_.server()));
   const json document = run_json(
-      {"infer", "--data", images(), "--index", "0-3", "--server", server.address(), "--verify", model_} + good_);
+      Words{"infer", "--data", images(), "--index", "0-3", "--server", server.address(), "--verify", model_} + good_);
   ASSERT_EQ(document["images"].size(), 4U);
   for (const json& image : document["images"]) EXPECT_EQ(image["verified"], true);
   // TLS does not change what is counted.

@@ -1,0 +1,131 @@
+#include "eqo/planner/run_report.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "eqo/model/testing/random_model.h"
+#include "eqo/net/testing/expect_error.h"
+#include "eqo/planner/estimate.h"
+
+namespace eqo {
+namespace {
+
+RunReport report_of(std::uint64_t seed, std::uint64_t batch = 1) {
+  const PublicPlan plan = testing::random_model(seed).plan;
+  Cost handshake;
+  handshake.bytes = {1000, 88};
+  handshake.flights = kHandshakeFlights;
+  return planned_report(plan, plan_cost(plan, {}, batch), handshake);
+}
+
+TEST(RunReport, RowsAddUpToTheTotals) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE("random_model(" + std::to_string(seed) + ")");
+    const RunReport r = report_of(seed, 1 + seed % 3);
+    std::uint64_t setup = 0, online = 0, flights = 0;
+    for (const LayerRow& row : r.layers) {
+      setup += row.setup_bytes;
+      online += row.online_bytes;
+      flights += row.flights;
+    }
+    EXPECT_EQ(setup, r.setup_bytes);
+    EXPECT_EQ(online, r.online_bytes);
+    EXPECT_EQ(flights, r.setup_flights + r.online_flights);
+    EXPECT_EQ(r.client_bytes + r.server_bytes, r.setup_bytes + r.online_bytes);
+    EXPECT_EQ(r.layers.front().name, "handshake");
+    EXPECT_EQ(r.layers.front().setup_bytes, 1088U);
+    EXPECT_EQ(r.layers.back().name, "goodbye");
+    EXPECT_EQ(first_difference(r, r), "");
+  }
+}
+
+TEST(RunReport, TheFirstDifferenceNamesItsPlace) {
+  const RunReport planned = report_of(2);
+  ASSERT_GT(planned.layers.size(), 6U);
+  const std::string step = "'" + planned.layers[3].name + "'";
+  const struct {
+    std::function<void(RunReport&)> change;
+    std::string says;
+  } cases[] = {
+      {[](RunReport& r) { r.layers[3].setup_bytes += 1; }, step + " setup bytes: planned "},
+      {[](RunReport& r) { r.layers[3].online_bytes += 1; }, step + " online bytes: planned "},
+      {[](RunReport& r) { r.layers[3].flights += 1; }, step + " flights: planned "},
+      {[](RunReport& r) { r.layers[3].name = "x"; }, "row 3: planned " + step + ", counted 'x'"},
+      {[](RunReport& r) { r.layers.pop_back(); }, "rows: planned "},
+      {[](RunReport& r) { r.client_bytes -= 1; }, "client's bytes: planned "},
+      {[](RunReport& r) { r.server_bytes -= 1; }, "server's bytes: planned "},
+      {[](RunReport& r) { r.setup_bytes -= 1; }, "setup bytes: planned "},
+      {[](RunReport& r) { r.online_bytes -= 1; }, "online bytes: planned "},
+      {[](RunReport& r) { r.setup_flights -= 1; }, "setup flights: planned "},
+      {[](RunReport& r) { r.online_flights -= 1; }, "online flights: planned "},
+      {[](RunReport& r) { r.layers[5].flights += 1, r.layers[3].flights += 1; }, step},
+  };
+  for (const auto& c : cases) {
+    RunReport counted = planned;
+    c.change(counted);
+    EXPECT_EQ(first_difference(planned, counted).substr(0, c.says.size()), c.says);
+  }
+  RunReport slower = planned;
+  slower.online_seconds = 5;
+  slower.layers[3].seconds = 7;
+  slower.peak_rss_bytes = 1;
+  EXPECT_EQ(first_difference(planned, slower), "");
+  RunReport more = planned;
+  more.layers[3].online_bytes = planned.layers[3].online_bytes + 7;
+  EXPECT_EQ(first_difference(planned, more), step + " online bytes: planned " +
+                                                 std::to_string(planned.layers[3].online_bytes) + ", counted " +
+                                                 std::to_string(planned.layers[3].online_bytes + 7));
+}
+
+TEST(RunReport, MemoryGrowsWithTheBatchAndCoversItsTensors) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE("random_model(" + std::to_string(seed) + ")");
+    const PublicPlan plan = testing::random_model(seed).plan;
+    std::uint64_t last = 0;
+    for (const std::uint64_t batch : {1, 2, 3, 4, 8, 64, 1000}) {
+      const std::uint64_t now = estimated_memory(plan, {}, batch);
+      EXPECT_GT(now, last);
+      for (const Node& node : plan.nodes) EXPECT_GT(now, 8 * tensor_words(node, batch));
+      last = now;
+    }
+    EQO_EXPECT_ERROR(estimated_memory(plan, {}, std::uint64_t{1} << 40), Category::kResource, "2^31");
+  }
+}
+
+TEST(RunReport, LinkSeconds) {
+  EXPECT_EQ(link_seconds({}, 1'000'000, 100), 0);
+  EXPECT_DOUBLE_EQ(link_seconds({1e9, 0}, 125'000'000, 100), 1);
+  EXPECT_DOUBLE_EQ(link_seconds({0, 0.08}, 1'000'000, 25), 1);
+  EXPECT_DOUBLE_EQ(link_seconds({8e6, 0.01}, 500'000, 10), 0.5 + 0.05);
+  EXPECT_GT(link_seconds({1, 1}, UINT64_MAX, UINT64_MAX), 1e19);
+}
+
+TEST(RunReport, PeakMemoryIsThatOfThisProcess) {
+  const std::uint64_t before = peak_rss_bytes();
+  EXPECT_GT(before, std::uint64_t{1} << 20);
+  const std::vector<char> large(before + (std::size_t{64} << 20), 1);
+  EXPECT_GE(peak_rss_bytes(), before + (std::size_t{32} << 20));
+  EXPECT_EQ(large.back(), 1);
+}
+
+TEST(Estimate, SecondsAreTheLinksAndTheWorkAndTouchNothingElse) {
+  const PublicPlan plan = testing::random_model(5).plan;
+  const RunReport before = report_of(5, 2);
+  const Link link{1e8, 0.05};
+  RunReport r = before;
+  estimate_seconds(r, plan, {}, 2, link);
+  EXPECT_EQ(first_difference(before, r), "");
+  EXPECT_GE(r.setup_seconds, link_seconds(link, r.setup_bytes, r.setup_flights));
+  EXPECT_GE(r.online_seconds, link_seconds(link, r.online_bytes, r.online_flights));
+  EXPECT_LT(r.online_seconds, link_seconds(link, r.online_bytes, r.online_flights) + 10);
+  double rows = 0;
+  for (const LayerRow& row : r.layers) {
+    EXPECT_GE(row.seconds, link_seconds(link, row.setup_bytes + row.online_bytes, row.flights));
+    rows += row.seconds;
+  }
+  EXPECT_NEAR(rows, r.setup_seconds + r.online_seconds, 1e-6 * rows);
+}
+
+}  // namespace
+}  // namespace eqo
