@@ -35,6 +35,10 @@ asan tsan:
 	@cmake --build --preset $@ -j $(JOBS)
 	@ctest --preset $@ -j $(TEST_JOBS) --timeout 1800
 
+# 10^4 random networks: private == twin in every step, planned == counted.
+sweep: build
+	@build/release/eqo/runtime/runtime_tests --gtest_also_run_disabled_tests --gtest_filter='*Sweep*' --gtest_brief=1
+
 # Formatting; clang-tidy's findings are `make tidy`.
 lint:
 	@scripts/install-deps.sh lint

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -44,7 +45,9 @@ std::unique_ptr<Transport> connect(const Args& args) {
   } else {
     if (args.tls.cert_file.empty() || args.tls.key_file.empty() || args.tls.ca_file.empty())
       throw usage_error("TLS needs all of --ca, --cert and --key", "or --insecure with a loopback address");
-    transport = tls_connect(TlsContext::client(args.tls), endpoint.host, endpoint.port, deadline);
+    TlsConfig tls = args.tls;
+    tls.handshake_deadline = std::min(tls.handshake_deadline, deadline);
+    transport = tls_connect(TlsContext::client(tls), endpoint.host, endpoint.port, deadline);
   }
   transport->set_deadline(deadline);
   if (const auto network = parse_network(args.network)) transport = simulate_link(std::move(transport), *network);
@@ -133,9 +136,7 @@ void add_infer(CLI::App& app, Session& session) {
   cmd->add_flag("--steps", args->steps, "Costs of each step instead of each kind of step");
   cmd->add_option("--threads", args->threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
   cmd->add_option("--max-memory", args->max_memory_mib, "Refuse a plan that needs more MiB; 0: no limit");
-  cmd->add_option("--deadline", args->deadline, "Seconds without progress until it is an error")
-      ->check(CLI::Range(0.05, 86400.0))
-      ->capture_default_str();
+  add_seconds_flag(*cmd, "--deadline", args->deadline, 0.05, "Seconds without progress until it is an error");
   add_network_flag(*cmd, args->network);
   cmd->callback([&session, args] { session.action = [&session, args] { infer_command(session.output, *args); }; });
 }

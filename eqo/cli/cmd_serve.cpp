@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -64,6 +65,7 @@ void serve_command(const Output& out, const Args& args) {
   options.network = parse_network(args.network);
   options.max_sessions = args.max_sessions;
   options.deadline = milliseconds(args.deadline);
+  options.handshake = std::min(options.handshake, options.deadline);
   options.drain = milliseconds(args.drain);
   const bool any_tls = !args.tls.cert_file.empty() || !args.tls.key_file.empty() || !args.tls.ca_file.empty();
   if (any_tls) {
@@ -82,14 +84,14 @@ void serve_command(const Output& out, const Args& args) {
     out.message("eqo serve: " + line);
   });
   const StopOnSignal stop([&server] { server.stop(); });
-  out.message(fmt::format("eqo serve: {} on {}, model digest {}", args.model,
-                          to_string(Endpoint{options.listen.host, server.port()}), to_hex(digest)));
+  if (!args.port_file.empty()) write_port(args.port_file, server.port());
   out.document({{"model", args.model},
                 {"host", options.listen.host},
                 {"port", server.port()},
                 {"tls", options.tls.has_value()},
                 {"model_digest", to_hex(digest)}});
-  if (!args.port_file.empty()) write_port(args.port_file, server.port());
+  out.message(fmt::format("eqo serve: {} on {}, model digest {}", args.model,
+                          to_string(Endpoint{options.listen.host, server.port()}), to_hex(digest)));
   server.run();
 }
 
@@ -116,12 +118,8 @@ void add_serve(CLI::App& app, Session& session) {
   cmd->add_option("--max-batch", args->max_batch, "Images a batch")->check(CLI::Range(1, 65536))->capture_default_str();
   cmd->add_option("--max-images", args->max_images, "Images a session; 0: no limit")->capture_default_str();
   cmd->add_option("--max-memory", args->max_memory_mib, "MiB a session; 0: no limit")->capture_default_str();
-  cmd->add_option("--deadline", args->deadline, "Seconds without progress until a session ends")
-      ->check(CLI::Range(0.05, 86400.0))
-      ->capture_default_str();
-  cmd->add_option("--drain", args->drain, "Seconds that running sessions get after SIGTERM")
-      ->check(CLI::Range(0.0, 86400.0))
-      ->capture_default_str();
+  add_seconds_flag(*cmd, "--deadline", args->deadline, 0.05, "Seconds without progress until a session ends");
+  add_seconds_flag(*cmd, "--drain", args->drain, 0, "Seconds that running sessions get after SIGTERM");
   cmd->callback([&session, args] { session.action = [&session, args] { serve_command(session.output, *args); }; });
 }
 

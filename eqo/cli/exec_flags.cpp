@@ -22,6 +22,18 @@ void add_network_flag(CLI::App& cmd, std::string& text) {
   cmd.add_option("--network", text, "A simulated link: lan, wan, or BITS_PER_S,RTT such as 100M,20ms");
 }
 
+void add_seconds_flag(CLI::App& cmd, const std::string& name, double& seconds, double least, const std::string& help) {
+  constexpr double kDay = 86400;
+  cmd.add_option(name, seconds, help)
+      ->check([least](const std::string& text) {
+        double value = 0;
+        const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= kDay;  // false for nan
+        return good ? std::string()
+                    : text + " is not a number of seconds from " + CLI::detail::to_string(least) + " to a day";
+      })
+      ->capture_default_str();
+}
+
 std::optional<LinkSpec> parse_network(const std::string& text) {
   if (text.empty()) return {};
   return parse_link(text);

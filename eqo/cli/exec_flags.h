@@ -22,4 +22,7 @@ void add_exec_flags(CLI::App& cmd, ExecFlags& flags);
 void add_network_flag(CLI::App& cmd, std::string& text);
 std::optional<LinkSpec> parse_network(const std::string& text);
 
+// A flag that takes seconds, from `least` to a day.
+void add_seconds_flag(CLI::App& cmd, const std::string& name, double& seconds, double least, const std::string& help);
+
 }  // namespace eqo::cli

@@ -41,13 +41,18 @@ class ConfigBelowEnvironment : public CLI::ConfigTOML {
   }
 };
 
-// A variable for every flag of every command.
+// A variable for every flag.
 void bind_environment(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty() || option->get_name() == "--help" || option->get_name() == "--version") continue;
     option->envname(environment_name(option->get_lnames().front()));
   }
-  for (CLI::App* sub : app.get_subcommands({})) bind_environment(*sub);
+}
+
+// The flags of a command listen to the environment only if it is chosen: a variable does not disturb other commands.
+void bind_chosen(CLI::App& app) {
+  bind_environment(app);
+  for (CLI::App* sub : app.get_subcommands({})) sub->preparse_callback([sub](std::size_t) { bind_environment(*sub); });
 }
 
 // Numbers 0 to 2 stay taken: otherwise a file or a socket opened later would get the number of a closed stream, and
@@ -90,7 +95,8 @@ int run(int argc, const char* const* argv) {
 
   CLI::App app("EQO: private CNN inference between two parties", "eqo");
   app.set_version_flag("--version", "eqo " EQO_VERSION);
-  app.set_config("--config", "", "Read flags from this file: [COMMAND] and lines of flag = value");
+  const std::string config_file = is_set("EQO_CONFIG") ? std::getenv("EQO_CONFIG") : "";
+  app.set_config("--config", config_file, "Read flags from this file: [COMMAND] and lines of flag = value");
   app.config_formatter(std::make_shared<ConfigBelowEnvironment>());
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.require_subcommand(1);
@@ -110,8 +116,10 @@ int run(int argc, const char* const* argv) {
     add_local(app, session);
     add_inspect(app, session);
     add_completion(app, session);
-    bind_environment(app);
+    bind_chosen(app);
     app.parse(argc, argv);
+    if (is_set("EQO_CONFIG") && app.get_config_ptr()->count() == 0 && ::access(config_file.c_str(), R_OK) != 0)
+      throw usage_error(config_file + " cannot be read", "EQO_CONFIG names it");
     if (session.action) session.action();
     return 0;
   } catch (const CLI::Success& e) {

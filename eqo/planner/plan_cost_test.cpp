@@ -120,7 +120,7 @@ TEST(PlanCost, TensorWordsAreBounded) {
 TEST(PlanCost, BatchesThatCannotBe) {
   const PublicPlan plan = testing::random_model(1).plan;
   EQO_EXPECT_ERROR(plan_cost(plan, {}, 0), Category::kUsage, "at least one image");
-  EQO_EXPECT_ERROR(plan_cost(plan, {}, UINT64_MAX), Category::kResource, "smaller batch");
+  EQO_EXPECT_ERROR(plan_cost(plan, {}, UINT64_MAX), Category::kResource, "2^31");
   EQO_EXPECT_ERROR(plan_cost(plan, {}, std::uint64_t{1} << 32), Category::kResource, "2^31");
 }
 

@@ -21,7 +21,7 @@ RunReport report_of(std::uint64_t seed, std::uint64_t batch = 1) {
 
 TEST(RunReport, RowsAddUpToTheTotals) {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-    SCOPED_TRACE("random_model(" + std::to_string(seed) + ")");
+    SCOPED_TRACE(::testing::Message() << "random_model(" << seed << ")");
     const RunReport r = report_of(seed, 1 + seed % 3);
     std::uint64_t setup = 0, online = 0, flights = 0;
     for (const LayerRow& row : r.layers) {
@@ -43,15 +43,18 @@ TEST(RunReport, RowsAddUpToTheTotals) {
 TEST(RunReport, TheFirstDifferenceNamesItsPlace) {
   const RunReport planned = report_of(2);
   ASSERT_GT(planned.layers.size(), 6U);
-  const std::string step = "'" + planned.layers[3].name + "'";
+  std::string step(1, '\'');
+  step.append(planned.layers[3].name).append(1, '\'');
+  const auto at_step = [&](const std::string& rest) { return std::string(step).append(rest); };
   const struct {
     std::function<void(RunReport&)> change;
     std::string says;
   } cases[] = {
-      {[](RunReport& r) { r.layers[3].setup_bytes += 1; }, step + " setup bytes: planned "},
-      {[](RunReport& r) { r.layers[3].online_bytes += 1; }, step + " online bytes: planned "},
-      {[](RunReport& r) { r.layers[3].flights += 1; }, step + " flights: planned "},
-      {[](RunReport& r) { r.layers[3].name = "x"; }, "row 3: planned " + step + ", counted 'x'"},
+      {[](RunReport& r) { r.layers[3].setup_bytes += 1; }, at_step(" setup bytes: planned ")},
+      {[](RunReport& r) { r.layers[3].online_bytes += 1; }, at_step(" online bytes: planned ")},
+      {[](RunReport& r) { r.layers[3].flights += 1; }, at_step(" flights: planned ")},
+      {[](RunReport& r) { r.layers[3].name = std::string(2, 'x'); },
+       std::string("row 3: planned ").append(at_step(", counted 'xx'"))},
       {[](RunReport& r) { r.layers.pop_back(); }, "rows: planned "},
       {[](RunReport& r) { r.client_bytes -= 1; }, "client's bytes: planned "},
       {[](RunReport& r) { r.server_bytes -= 1; }, "server's bytes: planned "},
@@ -73,14 +76,14 @@ TEST(RunReport, TheFirstDifferenceNamesItsPlace) {
   EXPECT_EQ(first_difference(planned, slower), "");
   RunReport more = planned;
   more.layers[3].online_bytes = planned.layers[3].online_bytes + 7;
-  EXPECT_EQ(first_difference(planned, more), step + " online bytes: planned " +
-                                                 std::to_string(planned.layers[3].online_bytes) + ", counted " +
-                                                 std::to_string(planned.layers[3].online_bytes + 7));
+  const std::uint64_t bytes = planned.layers[3].online_bytes;
+  EXPECT_EQ(first_difference(planned, more),
+            at_step(" online bytes: planned " + std::to_string(bytes)) + ", counted " + std::to_string(bytes + 7));
 }
 
 TEST(RunReport, MemoryGrowsWithTheBatchAndCoversItsTensors) {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-    SCOPED_TRACE("random_model(" + std::to_string(seed) + ")");
+    SCOPED_TRACE(::testing::Message() << "random_model(" << seed << ")");
     const PublicPlan plan = testing::random_model(seed).plan;
     std::uint64_t last = 0;
     for (const std::uint64_t batch : {1, 2, 3, 4, 8, 64, 1000}) {

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "eqo/model/testing/small_models.h"
+#include "eqo/model/types.h"
 #include "eqo/net/testing/expect_error.h"
 #include "eqo/runtime/child.h"
 #include "eqo/runtime/runtime_testing.h"
@@ -45,17 +46,47 @@ TEST(Local, EveryStepIsVerifiedAndAnswersAreTheTwins) {
   }
 }
 
-// The parties get a plan that says less of the input than is true of the image: a non-linear step goes wrong, and the
-// comparison with the twin must say where. (The twin checks its image, so the planted fault is in the weights'
-// sharing.)
-TEST(Local, AnOfferWhosePlanIsNotItsModelIsFound) {
-  Offer offer = make_offer(testing::dot_product({1, 2}, 3, 16, 8), {}, {}, Reveal::kLogits);
-  // The client reads plan_bytes: the same shapes with another ring.
-  offer.plan_bytes = serialize_plan(testing::dot_product({1, 2}, 3, 24, 8).plan);
-  const std::vector<Word> image{1, 2};
+// The last two of four numbers, or those from `start` on.
+Model slice_from(std::int64_t start) {
+  Model model = testing::arg_max(4, 12);
+  Node node;
+  node.op = Op::kSlice;
+  node.name = "slice";
+  node.inputs = {0};
+  node.start = {start, 0, 0};
+  node.type.shape = {2, 1, 1};
+  node.type = infer_type(node, std::vector{model.plan.nodes.front().type}, model.plan.input_bits);
+  model.plan.nodes.back() = node;
+  return model;
+}
+
+// The client is told another plan than the server's: same shapes and messages, but it slices elsewhere.
+TEST(Local, ADifferenceIsFoundWhereItBegins) {
+  Offer offer = make_offer(slice_from(2), {}, {}, Reveal::kLogits);
+  const std::vector<Word> images{7, 7, 7, 7, 1, 2, 3, 4};
   LocalOptions options;
   options.verify = true;
-  EQO_EXPECT_ERROR(run_local(offer, image, 1, options), Category::kProtocol, "");
+  const LocalResult equal = run_local(offer, images, 2, options);
+  EXPECT_FALSE(equal.difference.has_value());
+  EXPECT_EQ(equal.outputs, (std::vector<std::vector<std::int64_t>>{{7, 7}, {3, 4}}));
+
+  offer.plan_bytes = serialize_plan(slice_from(1).plan);
+  const LocalResult result = run_local(offer, images, 2, options);
+  ASSERT_TRUE(result.difference.has_value());
+  EXPECT_EQ(result.difference->name, "slice");
+  EXPECT_EQ(result.difference->element, 0U);
+  EXPECT_EQ(result.difference->expected, 3U);
+  EXPECT_EQ(result.difference->got, 2U);
+  EXPECT_EQ(result.outputs, (std::vector<std::vector<std::int64_t>>{{7, 7}, {2, 3}}));
+  EXPECT_EQ(result.verified, (std::vector<bool>{true, false}));
+}
+
+TEST(Local, ADifferentRingIsAProtocolError) {
+  Offer offer = make_offer(testing::dot_product({1, 2}, 3, 16, 8), {}, {}, Reveal::kLogits);
+  offer.plan_bytes = serialize_plan(testing::dot_product({1, 2}, 3, 24, 8).plan);
+  LocalOptions options;
+  options.verify = true;
+  EQO_EXPECT_ERROR(run_local(offer, std::vector<Word>{1, 2}, 1, options), Category::kProtocol, "expected a length");
 }
 
 TEST(Local, BadCallsAreRefused) {

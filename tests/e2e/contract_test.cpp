@@ -126,14 +126,20 @@ TEST(Contract, Quantize) {
 TEST(Contract, Eval) {
   const Folder folder;
   const std::string model = small_model(folder);
+  std::string pixels(8 * 13 * 14, '\0');
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<char>(i * i % 251);
+  write_file(folder / "x.npy", npy("|u1", "8, 13, 14", pixels));
+  write_file(folder / "y.npy", npy("|u1", "8,", std::string("\0\1\2\3\4\0\1\2", 8)));
+  const std::string data = "npy:" + (folder / "x.npy") + "," + (folder / "y.npy");
   for (const std::string& path : {model, fixture("mobile_10.onnx")}) {
-    const json document = run_json({"eval", path, "--data", images(), "--limit", "5"});
+    const json document = run_json({"eval", path, "--data", data, "--limit", "5"});
     expect_keys(document, {{"accuracy", kReal}, {"count", kCount}, {"overflowed", kCount}});
     EXPECT_EQ(document["count"], 5);
     EXPECT_GE(document["accuracy"], 0.0);
     EXPECT_LE(document["accuracy"], 1.0);
   }
-  EXPECT_EQ(run_json({"eval", model, "--data", images()})["count"], 8);
+  EXPECT_EQ(run_json({"eval", model, "--data", data})["count"], 8);
+  expect_error({"eval", model, "--data", images()}, Category::kData, "10 classes");
 }
 
 TEST(Contract, Inspect) {

@@ -140,15 +140,6 @@ TEST(Files, Images) {
   server.stop();
 }
 
-std::string npy(const std::string& type, const std::string& shape, const std::string& data,
-                const std::string& fortran = "False") {
-  std::string header = "{'descr': '" + type + "', 'fortran_order': " + fortran + ", 'shape': (" + shape + "), }";
-  header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 11, ' ');
-  header += '\n';
-  return std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(header.size() & 0xff) +
-         static_cast<char>(header.size() >> 8) + header + data;
-}
-
 TEST(Files, DataSets) {
   const Folder folder;
   const std::string model = small_model(folder);

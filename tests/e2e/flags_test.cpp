@@ -87,11 +87,13 @@ TEST(Flags, Precedence) {
 TEST(Flags, EnvironmentOfEveryKind) {
   const Folder folder;
   const std::string model = small_model(folder);
-  EXPECT_EQ(run_json({"plan", model}, {.environment = {"EQO_REVEAL=label"}})["communication"],
-            run_json({"plan", model, "--reveal", "label"})["communication"]);
+  EXPECT_EQ(run_json({"plan", model}, {.environment = {"EQO_REVEAL=label"}})["communication"]["total_bytes"],
+            run_json({"plan", model, "--reveal", "label"})["communication"]["total_bytes"]);
   const Ended json_by_environment = run_eqo({"inspect", model}, {.environment = {"EQO_JSON=1"}});
   EXPECT_TRUE(json::parse(json_by_environment.out, nullptr, false).is_object()) << json_by_environment.out;
   check_error(run_eqo({"nonsense"}, {.environment = {"EQO_JSON=1"}}), true, Category::kUsage, "");
+  // Another command's variable does not disturb.
+  EXPECT_EQ(run_json({"inspect", model}, {.environment = {"EQO_THREADS=two", "EQO_LIMIT=x"}})["model"], model);
   const Words local{"local", model, "--data", images(), "--index", "0"};
   EXPECT_EQ(run_json(local, {.environment = {"EQO_THREADS=2"}})["images"].size(), 1U);
   expect_error(local, Category::kUsage, "--threads", {.environment = {"EQO_THREADS=0"}});
@@ -109,7 +111,9 @@ TEST(Flags, ConfigFileErrors) {
     write_file(folder / "bad.toml", text);
     expect_error({"plan", model, "--config", folder / "bad.toml"}, Category::kUsage);
   }
-  expect_error({"plan", model, "--config", folder / "absent.toml"}, Category::kUsage, "absent.toml");
+  const std::string absent = folder / "absent.toml";
+  expect_error({"plan", model, "--config", absent}, Category::kUsage, absent);
+  expect_error({"plan", model}, Category::kUsage, absent, {.environment = {"EQO_CONFIG=" + absent}});
 }
 
 }  // namespace

@@ -41,6 +41,15 @@ void write_file(const std::string& path, std::string_view bytes) {
 
 std::string images() { return "cifar10:" + fixture("synthetic_cifar10_layout.bin"); }
 
+std::string npy(const std::string& type, const std::string& shape, const std::string& data,
+                const std::string& fortran = "False") {
+  std::string header = "{'descr': '" + type + "', 'fortran_order': " + fortran + ", 'shape': (" + shape + "), }";
+  header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 11, ' ');
+  header += '\n';
+  return std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(header.size() & 0xff) +
+         static_cast<char>(header.size() >> 8) + header + data;
+}
+
 std::string small_model(const Folder& folder) {
   const std::string path = folder / "small.eqo";
   const Ended ended = run_eqo({"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", path});

@@ -34,8 +34,11 @@ std::string fixture(const std::string& name);
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::string_view bytes);
 
-// DATA of eight CIFAR-10 images, from the fixtures.
+// DATA of eight random images in CIFAR-10's layout, from the fixtures.
 std::string images();
+// The bytes of a NumPy file, for example of type "|u1" and shape "2, 13, 14".
+std::string npy(const std::string& type, const std::string& shape, const std::string& data,
+                const std::string& fortran = "False");
 // A small network (1x13x14 input, 5 outputs) quantized into the folder.
 std::string small_model(const Folder& folder);
 
