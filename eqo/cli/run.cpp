@@ -44,7 +44,8 @@ class ConfigBelowEnvironment : public CLI::ConfigTOML {
 // A variable for every flag.
 void bind_environment(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
-    if (option->get_lnames().empty() || option->get_name() == "--help" || option->get_name() == "--version") continue;
+    const std::string name = option->get_name();
+    if (option->get_lnames().empty() || name == "--help" || name == "--version" || name == "--config") continue;
     option->envname(environment_name(option->get_lnames().front()));
   }
 }
@@ -96,7 +97,8 @@ int run(int argc, const char* const* argv) {
   CLI::App app("EQO: private CNN inference between two parties", "eqo");
   app.set_version_flag("--version", "eqo " EQO_VERSION);
   const std::string config_file = is_set("EQO_CONFIG") ? std::getenv("EQO_CONFIG") : "";
-  app.set_config("--config", config_file, "Read flags from this file: [COMMAND] and lines of flag = value");
+  app.set_config("--config", config_file,
+                 "Read flags from this file: [COMMAND] and lines of flag = value (Env:EQO_CONFIG)");
   app.config_formatter(std::make_shared<ConfigBelowEnvironment>());
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.require_subcommand(1);

@@ -165,7 +165,9 @@ Model load_model(const std::string& path) {
   }
   struct Wipe {
     std::vector<std::uint8_t>& v;
-    ~Wipe() { explicit_bzero(v.data(), v.size()); }
+    ~Wipe() {
+      if (!v.empty()) explicit_bzero(v.data(), v.size());  // an empty file has no pointer
+    }
   } const wipe{file};
   try {
     return parse_model(std::as_bytes(std::span(file)));

@@ -350,6 +350,13 @@ TEST(Tls, BadFilesAreTlsErrorsThatNameThem) {
   EQO_EXPECT_ERROR(TlsContext::server(with([&](auto& c) { c.key_file = locked; })), Category::kTls, "locked.key");
 }
 
+TEST(Tls, ABrokenPipeInTheHandshakeIsAnErrorAndNeverASignal) {
+  const TlsContext client = TlsContext::client(authority().client());
+  auto [a, b] = connected_sockets();
+  ASSERT_EQ(::shutdown(a.fd(), SHUT_WR), 0);
+  EQO_EXPECT_ERROR(tls_connect(client, std::move(a), "localhost"), Category::kConnection, "Broken pipe");
+}
+
 TEST(Tls, RefusesNamesThatCannotBeChecked) {
   const TlsContext client = TlsContext::client(authority().client());
   auto [a, b] = connected_sockets();

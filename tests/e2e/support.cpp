@@ -42,7 +42,7 @@ void write_file(const std::string& path, std::string_view bytes) {
 std::string images() { return "cifar10:" + fixture("synthetic_cifar10_layout.bin"); }
 
 std::string npy(const std::string& type, const std::string& shape, const std::string& data,
-                const std::string& fortran = "False") {
+                const std::string& fortran) {
   std::string header = "{'descr': '" + type + "', 'fortran_order': " + fortran + ", 'shape': (" + shape + "), }";
   header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 11, ' ');
   header += '\n';
