@@ -8,12 +8,26 @@
 #include "eqo/core/error.h"
 #include "eqo/importer/onnx_import.h"
 #include "eqo/importer/passes.h"
+#include "eqo/quantizer/graph_analysis.h"
 
 namespace eqo::cli {
 namespace {
 
+// Everything that keeps the file from being imported, or the imported network from being quantized.
+std::vector<ImportProblem> all_problems(const std::string& path) {
+  std::vector<ImportProblem> problems = check_onnx(path);
+  if (!problems.empty()) return problems;
+  const FloatGraph graph = import_onnx(path);
+  for (const FloatNode& node : graph.nodes)
+    if (node.op == FloatOp::kAvgPool && !node.count_include_pad &&
+        quant::window_touches_padding(node.window, graph.nodes[static_cast<std::size_t>(node.inputs[0])].shape))
+      problems.push_back({node.name, "AveragePool", "it divides by fewer values at its padded border",
+                          "export it with count_include_pad=1, or pool without padding"});
+  return problems;
+}
+
 void check(const Output& out, const std::string& path) {
-  const std::vector<ImportProblem> problems = check_onnx(path);
+  const std::vector<ImportProblem> problems = all_problems(path);
   nlohmann::json list = nlohmann::json::array();
   for (const ImportProblem& p : problems) {
     out.text(p.to_string() + (p.hint.empty() ? "" : ". " + p.hint));

@@ -72,6 +72,8 @@ TEST(Contract, Check) {
   const Ended plain = run_eqo({"check", fixture("mobile_10.onnx")});
   EXPECT_EQ(plain.code, 0);
   EXPECT_NE(plain.out.find("supported"), std::string::npos) << plain.out;
+  // Imported, but not quantizable: `check` says so before `quantize` has to.
+  expect_error({"check", fixture("odd_17.onnx")}, Category::kModel, "1 problem");
 }
 
 TEST(Contract, Zoo) {
