@@ -40,6 +40,16 @@ TEST(Output, AFullDiskKeepsTheOldFile) {
   EXPECT_EQ(files_in(folder), files + 1) << "a temporary file is left behind";
 }
 
+// The program starts in this much address space, but ResNet-20's keys and tensors do not fit.
+TEST(Output, AnAllocationThatFails) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's shadow memory needs more address space than the limit";
+#endif
+  const std::string model = fixture("../../demo/resnet20-cifar10.eqo");
+  expect_error({"local", model, "--data", images(), "--index", "0"}, Category::kResource, "out of memory",
+               {.memory_kib = 60'000});
+}
+
 TEST(Output, StandardOutputIsFullOrClosed) {
   const Folder folder;
   const std::string model = small_model(folder);

@@ -49,6 +49,10 @@ Process::Process(const std::vector<std::string>& arguments, const Options& optio
     const std::string limited = "ulimit -f " + std::to_string(options.file_blocks) + "; exec \"$@\"";
     words.insert(words.begin(), {"/bin/sh", "-c", limited, "sh"});
   }
+  if (options.memory_kib >= 0) {
+    const std::string limited = "ulimit -v " + std::to_string(options.memory_kib) + "; exec \"$@\"";
+    words.insert(words.begin(), {"/bin/sh", "-c", limited, "sh"});
+  }
   std::vector<std::string> environment = options.environment;
   for (char** e = environ; *e != nullptr; ++e)
     if (!std::string_view(*e).starts_with("EQO_")) environment.emplace_back(*e);

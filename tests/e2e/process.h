@@ -27,6 +27,7 @@ class Process {
     bool close_stdout = false, close_stderr = false;
     std::string stdout_file{};        // instead of a pipe
     long file_blocks = -1;            // ulimit -f, in blocks of 512 bytes; -1: none
+    long memory_kib = -1;             // ulimit -v; -1: none
     std::string working_directory{};  // empty: ours
   };
   explicit Process(const std::vector<std::string>& arguments, const Options& options);
