@@ -11,8 +11,8 @@
 namespace eqo {
 namespace {
 
-// What the work of a step is made of, relative to one block of the hash as measured here. The factors are ratios of
-// the benchmarks in docs/performance.md, so that a faster or slower processor scales them all.
+// What the work of a step is made of, relative to one block of the hash as measured here. The factors are rough,
+// chosen by hand: for ResNet-20 W8A8 the estimate is half of what was measured with both parties on two busy cores.
 constexpr double kBlocksPerCot = 24;           // extension, transpose, and the pads made of it
 constexpr double kBlocksPerProductByte = 0.6;  // pads, masking, packing, adding up
 constexpr double kBlocksPerMac = 0.02;         // the server's local product
