@@ -33,6 +33,8 @@ enum class Op : std::uint8_t {
   kSlice,           // start, step; local
   kReshape,         // relabelling; local
   kArgMax,          // the index of the greatest logit (lowest index on ties); output (1, 1, 1), last node only
+  kRequantize,      // ((relu ? max(0, x) : x) >> shift) mod 2^type.ring_bits, x read as signed, the shift arithmetic: what
+                    // kRelu, kTruncateReduce and then kExtend or kReduce give, in one step
 };
 
 const char* op_name(Op op);
@@ -48,6 +50,16 @@ struct TensorType {
   friend bool operator==(const TensorType&, const TensorType&) = default;
 };
 
+// How the protocol of a non-linear step goes about it. Its result does not depend on it, what it costs does; chosen by
+// the passes (passes/passes.h). Linear steps keep the defaults.
+struct Method {
+  std::uint8_t levels = 0;    // most levels of its comparisons' AND trees; 0: the session's default
+  bool use_interval = false;  // rely on the input's proven interval (kTruncate, kExtend, kRequantize)
+  bool staged = true;         // kRequantize: fewer bytes; false: fewer flights
+  bool merged = false;        // its first and last messages travel with the rows of the products around it
+  friend bool operator==(const Method&, const Method&) = default;
+};
+
 // The public side of one step. Unused fields keep their defaults.
 struct Node {
   Op op = Op::kInput;
@@ -59,13 +71,15 @@ struct Node {
   std::int64_t groups = 1;
   ConvDomain domain = ConvDomain::kDirect;
   std::vector<WeightCode> codes;                          // kConv: 1, or 16 (one a Winograd tap)
-  unsigned shift = 0;                                     // kTruncate, kTruncateReduce
+  unsigned shift = 0;                                     // kTruncate, kTruncateReduce, kRequantize
+  bool relu = false;                                      // kRequantize
   std::vector<unsigned> input_shifts;                     // kAdd, kConcat
   std::vector<std::int8_t> input_signs;                   // kAdd: +1 or -1
   std::int64_t constant = 0;                              // kAddConstant
   std::array<std::int64_t, 3> pad_before{}, pad_after{};  // kPad over (c, h, w)
   std::array<std::int64_t, 3> start{}, step{1, 1, 1};     // kSlice over (c, h, w)
   unsigned activation_bits = 0;  // nominal width of the activation this step makes, for reports; 0: none
+  Method method;
 };
 
 // What the server alone knows of one step.

@@ -55,8 +55,8 @@ TEST(LocalOps, CommuteWithAdditiveSharing) {
 }
 
 TEST(LocalOps, KnowTheirSteps) {
-  for (const Op op :
-       {Op::kInput, Op::kConv, Op::kRelu, Op::kTruncate, Op::kTruncateReduce, Op::kExtend, Op::kMaxPool, Op::kArgMax})
+  for (const Op op : {Op::kInput, Op::kConv, Op::kRelu, Op::kTruncate, Op::kTruncateReduce, Op::kExtend, Op::kMaxPool,
+                      Op::kArgMax, Op::kRequantize})
     EXPECT_FALSE(is_local(op)) << op_name(op);
 }
 

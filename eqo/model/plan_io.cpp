@@ -71,12 +71,17 @@ void write_node(ByteWriter& w, const Node& node) {
   for (const auto* field : {&node.pad_before, &node.pad_after, &node.start, &node.step})
     for (const std::int64_t v : *field) w.i64(v);
   w.u8(static_cast<std::uint8_t>(node.activation_bits));
+  w.u8(node.relu ? 1 : 0);
+  const Method& m = node.method;
+  w.u8(m.levels);
+  w.u8(static_cast<std::uint8_t>((m.use_interval ? 1U : 0U) | (m.staged ? 2U : 0U) | (m.merged ? 4U : 0U)));
 }
 
-Node read_node(ByteReader& r) {
+Node read_node(ByteReader& r, std::uint16_t minor) {
   Node node;
   const std::uint8_t op = r.u8();
-  if (op > static_cast<std::uint8_t>(Op::kArgMax)) r.fail("an unknown kind of step (" + std::to_string(op) + ")");
+  const Op last = minor == 0 ? Op::kArgMax : Op::kRequantize;
+  if (op > static_cast<std::uint8_t>(last)) r.fail("an unknown kind of step (" + std::to_string(op) + ")");
   node.op = static_cast<Op>(op);
   node.name = r.string(kMaxNameBytes);
   node.layer = r.string(kMaxNameBytes);
@@ -106,6 +111,16 @@ Node read_node(ByteReader& r) {
   for (auto* field : {&node.pad_before, &node.pad_after, &node.start, &node.step})
     for (std::int64_t& v : *field) v = r.i64();
   node.activation_bits = r.u8();
+  if (minor == 0) return node;
+  const std::uint8_t relu = r.u8();
+  if (relu > 1) r.fail("a flag that is neither 0 nor 1");
+  node.relu = relu == 1;
+  node.method.levels = r.u8();
+  const std::uint8_t flags = r.u8();
+  if (flags > 7) r.fail("an unknown method");
+  node.method.use_interval = (flags & 1U) != 0;
+  node.method.staged = (flags & 2U) != 0;
+  node.method.merged = (flags & 4U) != 0;
   return node;
 }
 
@@ -200,7 +215,7 @@ PublicPlan parse_plan(std::span<const std::byte> bytes) {
   plan.nodes.reserve(nodes);
   for (std::size_t i = 0; i < nodes; ++i) {
     ByteReader record = r.record();
-    plan.nodes.push_back(read_node(record));
+    plan.nodes.push_back(read_node(record, minor));
     if (exact) record.expect_end();
   }
   read_head(r.record(), plan, exact);

@@ -16,7 +16,7 @@ Digest digest_from_hex(const std::string& hex);
 
 // Version of the plan's encoding, its first two numbers; bytes.h says how to change it.
 inline constexpr std::uint16_t kPlanMajor = 1;
-inline constexpr std::uint16_t kPlanMinor = 0;
+inline constexpr std::uint16_t kPlanMinor = 1;
 inline constexpr std::size_t kMaxPlanFileBytes = std::size_t{64} << 20;
 
 // The plan's canonical bytes: equal plans give equal bytes, and parse_plan accepts no others.

@@ -257,6 +257,11 @@ class Twin::Run {
       case Op::kExtend:
         extend_plain(in.ring(), node.type.ring(), x);
         break;
+      case Op::kRequantize:
+        if (node.relu) relu_plain(in.ring(), x);
+        truncate_plain(in.ring(), x, node.shift);
+        for (Word& v : x) v = extend_plain(in.ring(), node.type.ring(), v);
+        break;
       case Op::kMaxPool:
         x = max_pool(node, in, x);
         break;

@@ -166,6 +166,15 @@ TensorType shift_type(const Node& node, const TensorType& in) {
   return {in.shape, ring, in.lo >> node.shift, in.hi >> node.shift};
 }
 
+TensorType requantize_type(const Node& node, const TensorType& in) {
+  check_ring(node, node.type.ring_bits);
+  if (node.shift >= in.ring_bits)
+    fail(node, "shift " + std::to_string(node.shift) + " is not below the ring's " + std::to_string(in.ring_bits));
+  Interval i{in.lo >> node.shift, in.hi >> node.shift};
+  if (node.relu) i = {std::max<Int128>(i.lo, 0), std::max<Int128>(i.hi, 0)};
+  return with_interval(in.shape, node.type.ring_bits, i);
+}
+
 TensorType input_type(const Node& node, unsigned input_bits) {
   check_ring(node, node.type.ring_bits);
   if (input_bits < 1 || input_bits > kMaxInputBits || input_bits > node.type.ring_bits)
@@ -200,6 +209,8 @@ TensorType infer(const Node& node, std::span<const TensorType> in, unsigned inpu
       check_ring(node, node.type.ring_bits);
       if (node.type.ring_bits >= in[0].ring_bits) fail(node, "the new ring must be narrower");
       return with_interval(in[0].shape, node.type.ring_bits, scaled(in[0], 1));
+    case Op::kRequantize:
+      return requantize_type(node, in[0]);
     case Op::kMaxPool:
     case Op::kSumPool:
       return pool_type(node, in[0]);
@@ -226,9 +237,9 @@ TensorType infer(const Node& node, std::span<const TensorType> in, unsigned inpu
 }  // namespace
 
 const char* op_name(Op op) {
-  constexpr const char* kNames[] = {
-      "Input",  "Conv",    "Add",     "AddConstant", "Relu", "Truncate", "TruncateReduce", "Extend",
-      "Reduce", "MaxPool", "SumPool", "Concat",      "Pad",  "Slice",    "Reshape",        "ArgMax"};
+  constexpr const char* kNames[] = {"Input",  "Conv",           "Add",    "AddConstant", "Relu",    "Truncate",
+                                    "TruncateReduce", "Extend", "Reduce", "MaxPool",     "SumPool", "Concat",
+                                    "Pad",    "Slice",          "Reshape", "ArgMax",     "Requantize"};
   const auto i = static_cast<std::size_t>(op);
   return i < std::size(kNames) ? kNames[i] : "unknown";
 }

@@ -366,6 +366,49 @@ TEST_F(Validate, Head) {
   EXPECT_TRUE(refused_plan("finite"));
 }
 
+TEST(InferType, RequantizeIsReluShiftAndRing) {
+  Node node = step(Op::kRequantize);
+  node.shift = 3;
+  node.type.ring_bits = 9;
+  const TensorType in = tensor({2, 5, 5}, 12, -100, 203);
+  EXPECT_EQ(infer(node, {in}), tensor({2, 5, 5}, 9, -13, 25));
+  node.relu = true;
+  EXPECT_EQ(infer(node, {in}), tensor({2, 5, 5}, 9, 0, 25));
+  EXPECT_EQ(infer(node, {tensor({1}, 12, -9, -3)}), tensor({1}, 9, 0, 0));
+  node.type.ring_bits = 5;  // 25 does not fit
+  EXPECT_EQ(infer(node, {in}), tensor({2, 5, 5}, 5, -16, 15));
+  node.type.ring_bits = 40;
+  EXPECT_EQ(infer(node, {in}), tensor({2, 5, 5}, 40, 0, 25));
+  node.shift = 12;
+  EXPECT_THROW(infer(node, {in}), Error);
+  node.shift = 0;
+  node.type.ring_bits = 65;
+  EXPECT_THROW(infer(node, {in}), Error);
+}
+
+TEST_F(Validate, MethodsBelongToNonLinearSteps) {
+  plan_.nodes[0].method.merged = true;
+  EXPECT_TRUE(refused_plan("method"));
+  plan_.nodes[0].method = {};
+  Node relu = step(Op::kRelu);
+  relu.name = "r";
+  relu.inputs = {plan_.output};
+  relu.type = infer(relu, {plan_.nodes[static_cast<std::size_t>(plan_.output)].type});
+  plan_.output = static_cast<int>(plan_.nodes.size());
+  plan_.nodes.push_back(relu);
+  plan_.nodes.back().method = {4, false, true, true};
+  EXPECT_NO_THROW(validate(plan_));
+  plan_.nodes.back().method.levels = 9;
+  EXPECT_TRUE(refused_plan("levels"));
+  plan_.nodes.back().method = {0, true, true, false};
+  EXPECT_TRUE(refused_plan("interval"));
+  plan_.nodes.back().method = {0, false, false, false};
+  EXPECT_TRUE(refused_plan("stages"));
+  plan_.nodes.back().method = {};
+  plan_.nodes.back().relu = true;
+  EXPECT_TRUE(refused_plan("ReLU flag"));
+}
+
 TEST_F(Validate, ArgMaxIsTheEnd) {
   PublicPlan plan = testing::arg_max(4, 10).plan;
   EXPECT_NO_THROW(validate(plan));

@@ -7,6 +7,7 @@
 
 #include "eqo/core/error.h"
 #include "eqo/model/bytes.h"
+#include "eqo/model/local_ops.h"
 #include "eqo/model/types.h"
 #include "eqo/model/wide.h"
 
@@ -37,7 +38,15 @@ void check_unused(const Node& node) {
   };
   require(window || node.window == plain.window, "window");
   require(conv || (node.groups == 1 && node.domain == plain.domain && node.codes.empty()), "convolution's field");
-  require(node.op == Op::kTruncate || node.op == Op::kTruncateReduce || node.shift == 0, "shift");
+  const bool requantize = node.op == Op::kRequantize;
+  require(node.op == Op::kTruncate || node.op == Op::kTruncateReduce || requantize || node.shift == 0, "shift");
+  require(requantize || !node.relu, "ReLU flag");
+  const bool shares_only = node.op == Op::kInput || node.op == Op::kConv || is_local(node.op);
+  require(!shares_only || node.method == Method{}, "method");
+  const bool knows = node.op == Op::kTruncate || node.op == Op::kExtend || requantize;
+  require(knows || !node.method.use_interval, "method that relies on an interval");
+  require(requantize || node.method.staged, "method without stages");
+  if (node.method.levels > kMaxTreeLevels) fail(node, "comparison trees of more than 8 levels");
   require(many || node.input_shifts.empty(), "list of input shifts");
   require(node.op == Op::kAdd || node.input_signs.empty(), "list of input signs");
   require(node.op == Op::kAddConstant || node.constant == 0, "constant");

@@ -153,6 +153,8 @@ class Naive {
       if (node.op == Op::kAddConstant) x += node.constant;
       if (node.op == Op::kRelu) x = x < 0 ? Int128{0} : x;
       if (node.op == Op::kTruncate || node.op == Op::kTruncateReduce) x = floor_shift(x, node.shift);
+      if (node.op == Op::kRequantize)
+        x = signed_mod(floor_shift(node.relu && x < 0 ? Int128{0} : x, node.shift), node.type.ring_bits);
     }
     return v;  // kExtend, kReduce and kReshape keep the numbers
   }

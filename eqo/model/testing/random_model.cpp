@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "eqo/core/error.h"
+#include "eqo/model/local_ops.h"
 #include "eqo/model/testing/random_weights.h"
 #include "eqo/model/types.h"
 
@@ -17,7 +18,7 @@ constexpr std::int64_t kMaxMacs = 150000;
 
 class Generator {
  public:
-  explicit Generator(std::uint64_t seed) : random_(seed) {}
+  explicit Generator(std::uint64_t seed) : random_(seed), methods_(~seed) {}
 
   Model make() {
     input();
@@ -49,6 +50,7 @@ class Generator {
     node.name = std::to_string(model_.plan.nodes.size());
     node.name.insert(0, 1, 'n');
     node.layer = layer_;
+    node.method = method(node.op);
     std::vector<TensorType> types;
     for (const int i : node.inputs) types.push_back(type(i));
     try {
@@ -240,7 +242,16 @@ class Generator {
     }
   }
 
+  void requantize() {
+    Node node = step(Op::kRequantize);
+    node.relu = !random_.one_in(3);
+    node.shift = static_cast<unsigned>(random_.in(0, std::min<std::int64_t>(std::int64_t{here().ring_bits} - 1, 8)));
+    node.type.ring_bits = ring_width();
+    add(node, {current_});
+  }
+
   void shift() {
+    if (random_.one_in(3)) return requantize();
     if (here().ring_bits < 2) return;
     Node node = step(random_.one_in(3) ? Op::kTruncate : Op::kTruncateReduce);
     node.shift = static_cast<unsigned>(random_.in(1, std::min<std::int64_t>(std::int64_t{here().ring_bits} - 1, 8)));
@@ -300,7 +311,18 @@ class Generator {
     for (std::int64_t i = 0; i < logits; ++i) model_.plan.classes.push_back("class " + std::to_string(i));
   }
 
-  RandomSource random_;
+  // A way to compute a non-linear step.
+  Method method(Op op) {
+    Method m;
+    if (op == Op::kInput || op == Op::kConv || is_local(op) || methods_.one_in(3)) return m;
+    if (methods_.one_in(2)) m.levels = static_cast<std::uint8_t>(methods_.in(3, 6));
+    m.merged = methods_.one_in(2);
+    if (op == Op::kTruncate || op == Op::kExtend || op == Op::kRequantize) m.use_interval = !methods_.one_in(3);
+    if (op == Op::kRequantize) m.staged = methods_.one_in(2);
+    return m;
+  }
+
+  RandomSource random_, methods_;
   Model model_;
   std::string layer_ = "input";
   int current_ = 0;
