@@ -20,7 +20,7 @@ double run(const OtOptions& options, const F& body) {
   const auto party = [&](Channel& ch) {
     Prg prg = Prg::from_os();
     ThreadPool pool(1);
-    const auto ot = make_softspoken_pool(ch, prg, pool, options);
+    const auto ot = make_ot_pool(ch, prg, pool, options);
     Context ctx{ch.party(), ch, *ot, prg, pool};
     return body(ctx);
   };
@@ -54,7 +54,7 @@ void base_ot(benchmark::State& state) {
 
 // Argument 0: k; 1: both ways. The second of two equal reserves: memory is there already.
 void softspoken(benchmark::State& state) {
-  const OtOptions options{static_cast<unsigned>(state.range(0))};
+  const OtOptions options{.softspoken_k = static_cast<unsigned>(state.range(0))};
   const bool both = state.range(1) != 0;
   constexpr std::size_t kN = 1 << 22;
   for (auto _ : state) {

@@ -140,20 +140,18 @@ class SoftSpokenPool final : public OtPool {
 
 }  // namespace
 
-std::unique_ptr<OtPool> make_softspoken_pool(Channel& channel, Prg& prg, ThreadPool& threads,
-                                             const OtOptions& options) {
+std::unique_ptr<OtPool> make_ot_pool(Channel& channel, Prg& prg, ThreadPool& threads, const OtOptions& options) {
   return std::make_unique<SoftSpokenPool>(channel, prg, threads, Forest(options.softspoken_k));
 }
 
-void softspoken_setup_cost(CostMeter& meter, const OtOptions& options) {
-  const std::uint64_t message = Forest(options.softspoken_k).message_bytes();
+void OtPoolCost::setup(CostMeter& meter) {
+  const std::uint64_t message = Forest(options_.softspoken_k).message_bytes();
   base_ot_cost(meter, kBaseOts);
   meter.exchange(message, message);
 }
 
-void softspoken_reserve_cost(CostMeter& meter, const OtOptions& options, std::uint64_t server_sends,
-                             std::uint64_t client_sends) {
-  const Forest forest(options.softspoken_k);
+void OtPoolCost::reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends) {
+  const Forest forest(options_.softspoken_k);
   // COTs that the server sends are made by the client's message.
   const std::uint64_t by_client = blocks_for(server_sends), by_server = blocks_for(client_sends);
   const std::uint64_t step = message_blocks(forest, by_client, by_server);

@@ -11,7 +11,10 @@
 
 namespace eqo {
 
+enum class OtKind : std::uint8_t { kSoftSpoken, kSilent };
+
 struct OtOptions {
+  OtKind kind = OtKind::kSoftSpoken;
   unsigned softspoken_k = 4;  // 1..8; 1 is IKNP
   friend bool operator==(const OtOptions&, const OtOptions&) = default;
 };
@@ -43,11 +46,19 @@ class OtPool {
   virtual std::uint64_t receiver_left() const = 0;
 };
 
-// Base OTs in both directions, then SoftSpoken(k). The channel must outlive the pool.
-std::unique_ptr<OtPool> make_softspoken_pool(Channel& channel, Prg& prg, ThreadPool& threads, const OtOptions& options);
-void softspoken_setup_cost(CostMeter& meter, const OtOptions& options);
-// One reserve() of this many COTs: by the party that is the COTs' sender.
-void softspoken_reserve_cost(CostMeter& meter, const OtOptions& options, std::uint64_t server_sends,
-                             std::uint64_t client_sends);
+// Base OTs in both directions, then the extension. The channel must outlive the pool.
+std::unique_ptr<OtPool> make_ot_pool(Channel& channel, Prg& prg, ThreadPool& threads, const OtOptions& options);
+
+// The traffic of a pool: the same sends in the same order, for any sequence of reserves. As stateful as the pool.
+class OtPoolCost {
+ public:
+  explicit OtPoolCost(const OtOptions& options) : options_(options) {}
+  void setup(CostMeter& meter);
+  // One reserve() of this many COTs: by the party that is the COTs' sender.
+  void reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends);
+
+ private:
+  OtOptions options_;
+};
 
 }  // namespace eqo

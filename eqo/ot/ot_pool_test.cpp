@@ -46,7 +46,7 @@ std::pair<std::vector<Taken>, std::vector<Taken>> run_steps(const OtOptions& opt
   const auto party = [&](Channel& ch) {
     Prg prg = Prg::from_os();
     ThreadPool pool(threads);
-    const auto ot = make_softspoken_pool(ch, prg, pool, options);
+    const auto ot = make_ot_pool(ch, prg, pool, options);
     const Traffic setup = ch.traffic();
     std::vector<Taken> out;
     for (const Step& s : steps) {
@@ -78,12 +78,13 @@ void expect_correlated(const Taken& sender, const Taken& receiver) {
 class SoftSpokenTest : public ::testing::TestWithParam<unsigned> {};
 
 TEST_P(SoftSpokenTest, CorrelationAndCostForAllSizes) {
-  const OtOptions options{GetParam()};
+  const OtOptions options{.softspoken_k = GetParam()};
   const std::vector<Step> steps{{0, 0},   {1, 0},      {0, 1},       {127, 128}, {128, 129},
                                 {129, 7}, {1000, 999}, {8192, 8193}, {0, 20000}, {30001, 0}};
   const auto [server, client] = run_steps(options, steps);
   CostMeter meter;
-  softspoken_setup_cost(meter, options);
+  OtPoolCost pool(options);
+  pool.setup(meter);
   std::uint64_t server_index = 0, client_index = 0;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     SCOPED_TRACE("step " + std::to_string(i));
@@ -98,7 +99,7 @@ TEST_P(SoftSpokenTest, CorrelationAndCostForAllSizes) {
     EXPECT_EQ(client[i].first_sent, client_index);
     server_index += steps[i].server_sends;
     client_index += steps[i].client_sends;
-    softspoken_reserve_cost(meter, options, steps[i].server_sends, steps[i].client_sends);
+    pool.reserve(meter, steps[i].server_sends, steps[i].client_sends);
     const Cost cost = meter.cost();
     EXPECT_EQ(server[i].traffic, (Traffic{cost.bytes[0], cost.bytes[1], cost.flights}));
     EXPECT_EQ(client[i].traffic, (Traffic{cost.bytes[1], cost.bytes[0], cost.flights}));
@@ -120,7 +121,7 @@ TEST(OtPool, LeftoversAreKeptAndEachIsTakenOnce) {
   const auto party = [](Channel& ch) {
     Prg prg = Prg::from_os();
     ThreadPool threads(1);
-    const auto ot = make_softspoken_pool(ch, prg, threads, {});
+    const auto ot = make_ot_pool(ch, prg, threads, {});
     std::vector<Taken> out;
     const auto take = [&](std::uint64_t s, std::uint64_t r) { out.push_back(take_all(*ot, s, r)); };
     const auto refuses = [&](const auto& f) {
@@ -166,14 +167,15 @@ TEST(OtPool, LeftoversAreKeptAndEachIsTakenOnce) {
 TEST(OtPool, LargeReservesGoInSeveralMessages) {
   for (const auto& [k, step] :
        std::vector<std::pair<unsigned, Step>>{{1, {1300000, 1100001}}, {1, {0, 1100000}}, {4, {200000, 0}}}) {
-    const OtOptions options{k};
+    const OtOptions options{.softspoken_k = k};
     const auto [server, client] = run_steps(options, {step});
     expect_correlated(server[0], client[0]);
     expect_correlated(client[0], server[0]);
     CostMeter meter;
-    softspoken_setup_cost(meter, options);
+    OtPoolCost pool(options);
+    pool.setup(meter);
     const std::uint64_t setup = meter.cost().flights;
-    softspoken_reserve_cost(meter, options, step.server_sends, step.client_sends);
+    pool.reserve(meter, step.server_sends, step.client_sends);
     const Cost cost = meter.cost();
     EXPECT_EQ(server[0].traffic, (Traffic{cost.bytes[0], cost.bytes[1], cost.flights}));
     EXPECT_EQ(client[0].traffic, (Traffic{cost.bytes[1], cost.bytes[0], cost.flights}));
@@ -186,7 +188,7 @@ TEST(OtPool, BitsForEachOt) {
   for (unsigned k = 1; k <= 8; ++k) {
     CostMeter meter;
     constexpr std::uint64_t kN = 1 << 16;
-    softspoken_reserve_cost(meter, {k}, kN, 0);
+    OtPoolCost(OtOptions{.softspoken_k = k}).reserve(meter, kN, 0);
     EXPECT_EQ(meter.cost().bytes[0], 0U);
     EXPECT_EQ(meter.cost().bytes[1], framed_bytes(kN / 8 * ((127 + k) / k - 1)));
   }
@@ -231,7 +233,7 @@ TEST(OtPool, MessagesOfWrongLengthAreProtocolErrors) {
         try {
           Prg prg = Prg::from_os();
           ThreadPool threads(1);
-          make_softspoken_pool(ch, prg, threads, {4})->reserve(128, 0);
+          make_ot_pool(ch, prg, threads, {.softspoken_k = 4})->reserve(128, 0);
         } catch (const Error& e) {
           seen = e.category();
         }
@@ -267,7 +269,7 @@ TEST(OtPool, MessagesOfWrongLengthAreProtocolErrors) {
 TEST(OtPool, TooManyAreRefusedBeforeAnythingIsAllocatedOrSent) {
   CostMeter meter;
   try {
-    softspoken_reserve_cost(meter, {}, std::uint64_t{1} << 41, 0);
+    OtPoolCost(OtOptions{}).reserve(meter, std::uint64_t{1} << 41, 0);
     ADD_FAILURE();
   } catch (const Error& e) {
     EXPECT_EQ(e.category(), Category::kResource);

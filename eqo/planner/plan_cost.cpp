@@ -2,6 +2,8 @@
 
 #include "eqo/core/bits.h"
 #include "eqo/core/error.h"
+#include "eqo/model/local_ops.h"
+#include "eqo/planner/step_params.h"
 
 namespace eqo {
 namespace {
@@ -16,12 +18,13 @@ Cost difference(const Cost& after, const Cost& before) {
   return d;
 }
 
-// Reserves what the protocol takes, then runs it, as the executor does.
-template <typename Protocol>
-void reserved(CostMeter& meter, const OtOptions& ot, const Protocol& protocol) {
-  const Cost need = dry_run(protocol);
-  if (need.cots[0] != 0 || need.cots[1] != 0) softspoken_reserve_cost(meter, ot, need.cots[0], need.cots[1]);
-  protocol(meter);
+void add(PartCost& sum, const PartCost& part) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    sum.cost.bytes[i] += part.cost.bytes[i];
+    sum.cost.cots[i] += part.cost.cots[i];
+  }
+  sum.cost.flights += part.cost.flights;
+  sum.seconds += part.seconds;
 }
 
 }  // namespace
@@ -34,49 +37,141 @@ std::uint64_t tensor_words(const Node& node, std::uint64_t batch) {
   return size * batch;
 }
 
-PlanCost plan_cost(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch, bool with_trace) {
-  if (batch < 1) throw usage_error("the batch must have at least one image");
-  PlanCost result;
-  CostMeter meter;
-  if (with_trace) meter.record_trace();
-  Cost last;
-  const auto take = [&meter, &last] {
-    const Cost now = meter.cost();
-    const Cost d = difference(now, last);
-    last = now;
-    return d;
-  };
+std::vector<OtSchedule::Need> setup_needs(const PublicPlan& plan) {
+  std::vector<OtSchedule::Need> out;
+  for (const Node& node : plan.nodes)
+    out.push_back(dry_run([&](CostMeter& m) { step_setup_protocol(m, plan, node); }).cots);
+  return out;
+}
 
-  softspoken_setup_cost(meter, options.ot);
-  result.session = take();
-  for (const Node& node : plan.nodes) {
-    reserved(meter, options.ot, [&](CostMeter& m) { step_setup_protocol(m, plan, node); });
-    result.steps.push_back({node.name, node.layer, op_name(node.op), take(), {}});
-  }
-  meter.send(Party::kServer, kControlBytes);
-  result.ready = take();
-  const Cost before_online = last;
-  const std::size_t setup_messages = meter.trace().size();
+std::vector<OtSchedule::Need> online_needs(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch) {
+  std::vector<OtSchedule::Need> out;
+  for (const Node& node : plan.nodes)
+    out.push_back(dry_run([&](CostMeter& m) { step_online_protocol(m, plan, node, options, batch); }).cots);
+  return out;
+}
 
-  meter.send(Party::kClient, kControlBytes);
-  result.request = take();
+OtSchedule::Need prefetch_need(const PublicPlan& plan, const ExecOptions& options) {
+  OtSchedule::Need sum{};
+  if (options.prefetch == 0) return sum;
+  for (const OtSchedule::Need& n : online_needs(plan, options, options.prefetch))
+    for (std::size_t p = 0; p < 2; ++p) sum[p] += n[p];
+  return sum;
+}
+
+SessionPlan::SessionPlan(const PublicPlan& plan, const ExecOptions& options, const Options& how)
+    : plan_(plan), options_(options), how_(how), pool_(options.ot) {
+  if (how.trace) meter_.record_trace();
+  if (how.link != nullptr) meter_.start_clock(*how.link);
+  if (how.work != nullptr && meter_.clock() != nullptr)
+    for (const Party p : {Party::kServer, Party::kClient}) meter_.clock()->work(p, how.work->base_ots);
+  pool_.setup(meter_);
+  setup_.session = take();
+  schedule_.begin(setup_needs(plan), prefetch_need(plan, options));
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const Node& node = plan.nodes[i];
-    reserved(meter, options.ot, [&](CostMeter& m) { step_online_protocol(m, plan, node, options, batch); });
-    result.steps[i].online = take();
+    make(schedule_.before(i), setup_.setup_cots);
+    work_of(node, 0, false);
+    step_setup_protocol(meter_, plan, node);
+    no_work();
+    const PartCost part = take();
+    setup_.steps.push_back({node.name, node.layer, op_name(node.op), part.cost, {}, part.seconds, 0});
   }
-  const Node& output = plan.nodes[static_cast<std::size_t>(plan.output)];
-  meter.send(Party::kServer, packed_bytes(tensor_words(output, batch), output.type.ring_bits));
+  make(schedule_.finish(), setup_.setup_cots);
+  meter_.send(Party::kServer, kControlBytes);
+  setup_.ready = take();
+  setup_.setup = last_;
+  setup_.setup.bytes[static_cast<std::size_t>(Party::kClient)] += framed_bytes(kControlBytes);  // the goodbye
+  setup_.setup_seconds = last_seconds_;
+  setup_.setup_trace = meter_.trace();
+  traced_ = meter_.trace().size();
+}
+
+PlanCost SessionPlan::next(std::uint64_t batch) {
+  if (batch < 1) throw usage_error("the batch must have at least one image");
+  PlanCost result = setup_;
+  const Cost before = last_;
+  const double before_seconds = last_seconds_;
+  meter_.send(Party::kClient, kControlBytes);
+  result.request = take();
+  schedule_.begin(online_needs(plan_, options_, batch));
+  for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
+    const Node& node = plan_.nodes[i];
+    make(schedule_.before(i), result.online_cots);
+    work_of(node, batch, true);
+    step_online_protocol(meter_, plan_, node, options_, batch);
+    no_work();
+    const PartCost part = take();
+    result.steps[i].online = part.cost;
+    result.steps[i].online_seconds = part.seconds;
+  }
+  const Node& output = plan_.nodes[static_cast<std::size_t>(plan_.output)];
+  meter_.send(Party::kServer, packed_bytes(tensor_words(output, batch), output.type.ring_bits));
   result.opening = take();
-  result.online = difference(last, before_online);
-
-  const auto cut = meter.trace().begin() + static_cast<std::ptrdiff_t>(setup_messages);
-  result.setup_trace.assign(meter.trace().begin(), cut);
-  result.online_trace.assign(cut, meter.trace().end());
-
-  result.setup = before_online;
-  result.setup.bytes[static_cast<std::size_t>(Party::kClient)] += framed_bytes(kControlBytes);  // the goodbye
+  result.online = difference(last_, before);
+  result.online_seconds = last_seconds_ - before_seconds;
+  result.online_trace.assign(meter_.trace().begin() + static_cast<std::ptrdiff_t>(traced_), meter_.trace().end());
+  traced_ = meter_.trace().size();
   return result;
+}
+
+PartCost SessionPlan::take() {
+  const Cost now = meter_.cost();
+  const double seconds = meter_.clock() != nullptr ? meter_.clock()->seconds() : 0;
+  PartCost part{difference(now, last_), seconds - last_seconds_};
+  last_ = now;
+  last_seconds_ = seconds;
+  return part;
+}
+
+void SessionPlan::make(const OtSchedule::Need& need, PartCost& sum) {
+  if (need[0] == 0 && need[1] == 0) return;
+  const std::uint64_t before = pool_.generated(Party::kServer) + pool_.generated(Party::kClient);
+  pool_.reserve(meter_, need[0], need[1]);
+  if (how_.work != nullptr && meter_.clock() != nullptr) {
+    const auto made = static_cast<double>(pool_.generated(Party::kServer) + pool_.generated(Party::kClient) - before);
+    const double each =
+        options_.ot.kind == OtKind::kSilent ? how_.work->silent_cot : how_.work->softspoken_cot;
+    for (const Party p : {Party::kServer, Party::kClient}) meter_.clock()->work(p, made * each);
+  }
+  add(sum, take());
+}
+
+// Sets what the step's bytes cost to compute, and adds what does not come with bytes.
+void SessionPlan::work_of(const Node& node, std::uint64_t batch, bool online) {
+  if (how_.work == nullptr || meter_.clock() == nullptr) return;
+  const WorkRates& rates = *how_.work;
+  LinkClock& clock = *meter_.clock();
+  const auto both = [&](double seconds) {
+    for (const Party p : {Party::kServer, Party::kClient}) clock.work(p, seconds);
+  };
+  if (!online) {
+    const Cost keys = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan_, node); });
+    both(rates.key * static_cast<double>(keys.cots[0] + keys.cots[1]));
+    return;
+  }
+  both(rates.element * static_cast<double>(tensor_words(node, batch)));
+  constexpr auto kServer = static_cast<std::size_t>(Party::kServer);
+  constexpr auto kClient = static_cast<std::size_t>(Party::kClient);
+  WorkPerByte work;
+  if (node.op == Op::kConv) {
+    work.send[kClient] = rates.product_client;
+    work.receive[kServer] = rates.product_server;
+    clock.work(Party::kServer, rates.local_product * static_cast<double>(conv_shape(plan_, node).macs() * batch));
+  } else {
+    work.send = work.receive = {rates.non_linear / 2, rates.non_linear / 2};
+  }
+  clock.set_work(work);
+}
+
+void SessionPlan::no_work() {
+  if (meter_.clock() != nullptr) meter_.clock()->set_work({});
+}
+
+PlanCost plan_cost(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch, bool with_trace) {
+  SessionPlan::Options how;
+  how.trace = with_trace;
+  return SessionPlan(plan, options, how).next(batch);
 }
 
 }  // namespace eqo

@@ -38,7 +38,7 @@ void measure(benchmark::State& state, Ring ring, const CostOf& cost, const Run& 
     const auto party = [&](Channel& channel) {
       Prg prg = Prg::from_os();
       ThreadPool threads(1);
-      const auto ot = make_softspoken_pool(channel, prg, threads, {});
+      const auto ot = make_ot_pool(channel, prg, threads, {});
       const auto me = static_cast<std::size_t>(channel.party());
       ot->reserve(total.cots[me], total.cots[1 - me]);
       Context ctx{channel.party(), channel, *ot, prg, threads};

@@ -129,7 +129,7 @@ class Script {
     CostMeter dry, traced;
     all(dry);
     traced.record_trace();
-    softspoken_reserve_cost(traced, options, dry.cost().cots[0], dry.cost().cots[1]);
+    OtPoolCost(options).reserve(traced, dry.cost().cots[0], dry.cost().cots[1]);
     all(traced);
     for (const eqo::Party from : {eqo::Party::kServer, eqo::Party::kClient}) {
       const std::vector<std::uint64_t> want = sizes(traced.trace(), from);

@@ -31,7 +31,7 @@ struct PartyEnd {
     channel.record_trace();
   }
   void make_pool(const OtOptions& options) {
-    ot = make_softspoken_pool(channel, prg, threads, options);
+    ot = make_ot_pool(channel, prg, threads, options);
     ctx.emplace(Context{channel.party(), channel, *ot, prg, threads});
   }
   Channel channel;
@@ -117,7 +117,7 @@ std::array<std::vector<std::uint64_t>, 2> sizes_of(const std::vector<Message>& t
 std::size_t base_messages(const OtOptions& options) {
   CostMeter meter;
   meter.record_trace();
-  softspoken_setup_cost(meter, options);
+  OtPoolCost(options).setup(meter);
   return meter.trace().size();
 }
 

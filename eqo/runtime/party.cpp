@@ -27,12 +27,13 @@ PartyState::PartyState(Party party, std::unique_ptr<Transport> transport, Prg pr
       threads_(threads),
       plan_(plan),
       exec_(exec),
+      session_(plan, exec),
       start_(start) {
   const auto bytes = handshake_bytes(plan_bytes, params_bytes);
   handshake_.bytes = {bytes[0], bytes[1]};
   handshake_.flights = kHandshakeFlights;
   channel_.set_scope("base OTs");
-  ot_ = make_softspoken_pool(channel_, prg_, threads_, exec.ot);
+  ot_ = make_ot_pool(channel_, prg_, threads_, exec.ot);
   base_seconds_ = seconds_since(start);
   after_base_ = channel_.traffic();
   ctx_ = std::make_unique<Context>(Context{party, channel_, *ot_, prg_, threads_});
@@ -85,11 +86,10 @@ Words PartyState::run_batch(std::span<const Word> images, const Request& request
   online_seconds_ += batch_seconds_;
   images_ += request.batch;
   ++batches_;
-  if (planned_batch_ != request.batch) {
-    planned_ = planned_report(plan_, plan_cost(plan_, exec_, request.batch), handshake_);
-    planned_batch_ = request.batch;
-  }
+  planned_ = planned_report(plan_, session_.next(request.batch), handshake_);
   check_against_plan();
+  if (batches_ == 1) first_ = report_;
+  if (batches_ > 1) later_bytes_ += report_.online_bytes;
   return opened;
 }
 
@@ -138,6 +138,13 @@ RunReport PartyState::counted() const {
                       .setup_bytes = bytes_between({}, after_base_),
                       .flights = after_base_.flights,
                       .seconds = base_seconds_});
+  const SecureExecutor::StepReport& cots = executor_->cots();
+  r.layers.push_back({.name = "correlated OTs",
+                      .op = "session",
+                      .setup_bytes = cots.setup_bytes,
+                      .online_bytes = cots.online_bytes,
+                      .flights = cots.setup_flights + cots.online_flights,
+                      .seconds = cots.setup_seconds + cots.online_seconds});
   const auto& reports = executor_->reports();
   for (std::size_t i = 0; i < reports.size(); ++i)
     r.layers.push_back({.name = plan_.nodes[i].name,
@@ -167,7 +174,8 @@ SessionSummary PartyState::finish() {
   summary.images = images_;
   summary.batches = batches_;
   summary.online_seconds = online_seconds_;
-  summary.report = report_;
+  summary.report = first_;
+  summary.later_online_bytes = later_bytes_;
   if (batches_ > 0) summary.report.peak_rss_bytes = peak_rss_bytes();
   channel_.finish();
   channel_.close();

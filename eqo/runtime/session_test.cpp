@@ -209,7 +209,7 @@ testing::End<SessionSummary> server_against(const Offer& offer, F f) {
     client_handshake(*t, {}, {});
     Channel channel(Party::kClient, std::move(t));
     ThreadPool threads(1);
-    const auto ot = make_softspoken_pool(channel, prg, threads, offer.exec.ot);
+    const auto ot = make_ot_pool(channel, prg, threads, offer.exec.ot);
     Context ctx{Party::kClient, channel, *ot, prg, threads};
     SecureExecutor executor(ctx, offer.model.plan, offer.exec, nullptr);
     executor.setup();
@@ -351,7 +351,7 @@ TEST(HostileServer, BatchesOfNoImagesAreGranted) {
     Prg prg = Prg::from_os();
     Channel channel(Party::kServer, std::move(t));
     ThreadPool threads(1);
-    const auto ot = make_softspoken_pool(channel, prg, threads, offer.exec.ot);
+    const auto ot = make_ot_pool(channel, prg, threads, offer.exec.ot);
     Context ctx{Party::kServer, channel, *ot, prg, threads};
     SecureExecutor executor(ctx, offer.model.plan, offer.exec, &offer.model);
     executor.setup();

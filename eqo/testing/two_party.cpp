@@ -7,9 +7,10 @@ Cost predicted(const OtOptions& options, const std::function<void(CostMeter&)>& 
   protocol(dry);
   const Cost need = dry.cost();
   CostMeter base;
-  softspoken_setup_cost(base, options);
+  OtPoolCost pool(options);
+  pool.setup(base);
   CostMeter all = base;
-  softspoken_reserve_cost(all, options, need.cots[0], need.cots[1]);
+  pool.reserve(all, need.cots[0], need.cots[1]);
   protocol(all);
   Cost cost = all.cost();
   const Cost before = base.cost();

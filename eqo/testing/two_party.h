@@ -64,7 +64,7 @@ auto run_protocol(const std::function<void(CostMeter&)>& protocol_cost, F server
     return [&, threads](Channel& ch) {
       Prg prg = Prg::from_os();
       ThreadPool pool(threads);
-      auto ot = make_softspoken_pool(ch, prg, pool, options);
+      auto ot = make_ot_pool(ch, prg, pool, options);
       const Traffic before = ch.traffic();
       ch.record_trace();
       const auto mine = static_cast<std::size_t>(ch.party());
