@@ -49,6 +49,11 @@ void extend_plain(Ring from, Ring to, std::span<Word> x) {
   apply(x, [from, to](Word v) { return extend_plain(from, to, v); });
 }
 
+void requantize_plain(Ring from, Ring to, unsigned s, bool relu, std::span<Word> x) {
+  check_shift(from, s);
+  apply(x, [=](Word v) { return requantize_plain(from, to, s, relu, v); });
+}
+
 void clip_plain(Ring ring, std::span<Word> x, Word hi) {
   if (hi != ring.reduce(hi) || ring.msb(hi) != 0) throw usage_error("clip: the bound must be below 2^(l-1)");
   apply(x, [ring, hi](Word v) { return clip_plain(ring, v, hi); });

@@ -27,6 +27,11 @@ constexpr Word truncate_reduce_plain(Ring, Word x, unsigned s) { return x >> s; 
 constexpr Word extend_plain(Ring from, Ring to, Word x) { return to.from_signed(from.to_signed(x)); }
 constexpr Word extend_unsigned_plain(Ring, Ring, Word x) { return x; }
 
+// floor(x / 2^s), of max(x, 0) with `relu`, for signed x, mod 2^l' of a ring of any width; 0 <= s < l.
+constexpr Word requantize_plain(Ring from, Ring to, unsigned s, bool relu, Word x) {
+  return to.from_signed(from.to_signed(relu ? relu_plain(from, x) : x) >> s);
+}
+
 // b + ReLU(a - b): the maximum if |a - b| < 2^(l-1) as numbers, and this wrapped value otherwise.
 constexpr Word max_plain(Ring ring, Word a, Word b) { return ring.add(b, relu_plain(ring, ring.sub(a, b))); }
 
@@ -46,6 +51,7 @@ void truncate_plain(Ring ring, std::span<Word> x, unsigned s);
 void truncate_unsigned_plain(Ring ring, std::span<Word> x, unsigned s);
 void truncate_reduce_plain(Ring ring, std::span<Word> x, unsigned s);
 void extend_plain(Ring from, Ring to, std::span<Word> x);
+void requantize_plain(Ring from, Ring to, unsigned s, bool relu, std::span<Word> x);
 void clip_plain(Ring ring, std::span<Word> x, Word hi);
 
 // The maximum of each of n windows of k values, k >= 1; value j of window i is x[j * n + i].

@@ -40,6 +40,12 @@ TEST(Elementwise, MatchesTheDefinitionsOnNumbers) {
         const Ring small(l - s);
         ASSERT_EQ(truncate_reduce_plain(ring, x, s), small.from_signed(floor_div(v, s)));
       }
+      for (unsigned s = 0; s < l; s += 1 + l / 5)
+        for (unsigned to = 1; to <= 64; to += 3) {
+          ASSERT_EQ(requantize_plain(ring, Ring(to), s, false, x), Ring(to).from_signed(floor_div(v, s)));
+          ASSERT_EQ(requantize_plain(ring, Ring(to), s, true, x),
+                    Ring(to).from_signed(floor_div(std::max<std::int64_t>(v, 0), s)));
+        }
       for (unsigned to = l; to <= 64; ++to) {
         ASSERT_EQ(Ring(to).to_signed(extend_plain(ring, Ring(to), x)), v);
         ASSERT_EQ(extend_unsigned_plain(ring, Ring(to), x), x);
@@ -100,6 +106,9 @@ TEST(Elementwise, SpansMatchScalars) {
     check([&](std::span<Word> y) { truncate_unsigned_plain(ring, y, s); }, [&](Word v) { return v >> s; });
     check([&](std::span<Word> y) { truncate_reduce_plain(ring, y, s); }, [&](Word v) { return v >> s; });
     check([&](std::span<Word> y) { extend_plain(ring, to, y); }, [&](Word v) { return extend_plain(ring, to, v); });
+    for (const bool relu : {false, true})
+      check([&](std::span<Word> y) { requantize_plain(ring, to, s, relu, y); },
+            [&](Word v) { return requantize_plain(ring, to, s, relu, v); });
     check([&](std::span<Word> y) { clip_plain(ring, y, hi); }, [&](Word v) { return clip_plain(ring, v, hi); });
   }
 }
@@ -151,6 +160,7 @@ TEST(Elementwise, RejectsBadArguments) {
   EXPECT_THROW(truncate_plain(Ring(4), x, 4), Error);
   EXPECT_THROW(truncate_reduce_plain(Ring(4), x, 4), Error);
   EXPECT_THROW(truncate_unsigned_plain(Ring(4), x, 64), Error);
+  EXPECT_THROW(requantize_plain(Ring(4), Ring(9), 4, true, x), Error);
   EXPECT_THROW(extend_plain(Ring(4), Ring(3), x), Error);
   EXPECT_THROW(clip_plain(Ring(4), x, 8), Error);
   EXPECT_THROW(max_tree_plain(Ring(4), x, 0, 6), Error);
