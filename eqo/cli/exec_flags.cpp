@@ -9,8 +9,8 @@ void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
                  "OT extension: 128/k bits an OT; larger is fewer bytes and more computation; 1 is IKNP")
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
-  cmd.add_option("--leaf-bits", flags.options.compare.leaf_bits,
-                 "Bits of a comparison's leaf: larger is fewer flights and more bytes")
+  cmd.add_option("--tree-levels", flags.options.compare.levels,
+                 "Levels of a comparison's tree: fewer are fewer flights and more bytes")
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
   cmd.add_option("--reveal", flags.reveal, "What the client learns: logits, or the label alone")

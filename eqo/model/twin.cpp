@@ -258,9 +258,7 @@ class Twin::Run {
         extend_plain(in.ring(), node.type.ring(), x);
         break;
       case Op::kRequantize:
-        if (node.relu) relu_plain(in.ring(), x);
-        truncate_plain(in.ring(), x, node.shift);
-        for (Word& v : x) v = extend_plain(in.ring(), node.type.ring(), v);
+        for (Word& v : x) v = requantize_plain(in.ring(), node.type.ring(), node.shift, node.relu, v);
         break;
       case Op::kMaxPool:
         x = max_pool(node, in, x);

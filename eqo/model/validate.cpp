@@ -46,7 +46,7 @@ void check_unused(const Node& node) {
   const bool knows = node.op == Op::kTruncate || node.op == Op::kExtend || requantize;
   require(knows || !node.method.use_interval, "method that relies on an interval");
   require(requantize || node.method.staged, "method without stages");
-  if (node.method.levels > kMaxTreeLevels) fail(node, "comparison trees of more than 8 levels");
+  if (node.method.levels > kMaxMethodLevels) fail(node, "comparison trees of more than 8 levels");
   require(many || node.input_shifts.empty(), "list of input shifts");
   require(node.op == Op::kAdd || node.input_signs.empty(), "list of input signs");
   require(node.op == Op::kAddConstant || node.constant == 0, "constant");

@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "eqo/core/party.h"
 #include "eqo/net/channel.h"
 #include "eqo/net/framing.h"
+#include "eqo/net/link_clock.h"
 
 namespace eqo {
 
@@ -30,6 +32,7 @@ class CostMeter {
     count(f, payload_bytes);
     sent_[f] = received_[f] + 1;
     received_[1 - f] = std::max(received_[1 - f], sent_[f]);
+    if (clock_) clock_->message(from, framed_bytes(payload_bytes));
   }
   // Both parties send one message each, then both receive.
   void exchange(std::uint64_t server_bytes, std::uint64_t client_bytes) {
@@ -41,6 +44,9 @@ class CostMeter {
       sent_[f] = before[f] + 1;
       received_[1 - f] = std::max(received_[1 - f], sent_[f]);
     }
+    if (clock_)
+      clock_->exchange(server_bytes == 0 ? 0 : framed_bytes(server_bytes),
+                       client_bytes == 0 ? 0 : framed_bytes(client_bytes));
   }
   // n correlated OTs with `sender` as their sender are taken from the pool.
   void cots(Party sender, std::uint64_t n) { cost_.cots[static_cast<std::size_t>(sender)] += n; }
@@ -51,6 +57,10 @@ class CostMeter {
     c.flights = std::max({sent_[0], sent_[1], received_[0], received_[1]});
     return c;
   }
+  // From now on the messages also take their time on a link. Copies share nothing.
+  void start_clock(const LinkSpec& link) { clock_.emplace(link); }
+  LinkClock* clock() { return clock_ ? &*clock_ : nullptr; }
+
   void record_trace() { tracing_ = true; }
   const std::vector<Message>& trace() const { return trace_; }
 
@@ -61,6 +71,7 @@ class CostMeter {
   }
   Cost cost_;
   std::array<std::uint64_t, 2> sent_{}, received_{};
+  std::optional<LinkClock> clock_;
   bool tracing_ = false;
   std::vector<Message> trace_;
 };

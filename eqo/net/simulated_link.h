@@ -2,16 +2,10 @@
 #include <memory>
 #include <string_view>
 
+#include "eqo/net/link_clock.h"
 #include "eqo/net/transport.h"
 
 namespace eqo {
-
-// A network between the parties: the same rate in each direction, independent of the other one.
-struct LinkSpec {
-  double bits_per_second = 0;
-  double round_trip_seconds = 0;
-  friend bool operator==(const LinkSpec&, const LinkSpec&) = default;
-};
 
 inline constexpr LinkSpec kLan{3e9, 0.3e-3};
 inline constexpr LinkSpec kWan{400e6, 40e-3};

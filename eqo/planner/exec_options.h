@@ -11,7 +11,8 @@ namespace eqo {
 // The public choices of a session beyond the model's plan: the server makes them, the handshake binds them.
 struct ExecOptions {
   OtOptions ot;
-  CompareOptions compare;
+  CompareOptions compare;     // of steps whose method does not say; its price and roles follow from the rest
+  std::uint8_t prefetch = 1;  // images whose COTs the setup makes
   friend bool operator==(const ExecOptions&, const ExecOptions&) = default;
 };
 

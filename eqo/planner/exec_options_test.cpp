@@ -11,25 +11,28 @@ namespace {
 
 TEST(ExecOptions, AllValuesSurviveTheirBytes) {
   for (unsigned k = 1; k <= 8; ++k)
-    for (unsigned leaf = 1; leaf <= 8; ++leaf)
-      for (unsigned extra = 0; extra <= 8; ++extra) {
+    for (unsigned levels = 1; levels <= 8; ++levels)
+      for (const unsigned prefetch : {0U, 1U, 255U}) {
         ExecOptions o;
+        o.ot.kind = levels % 2 == 0 ? OtKind::kSilent : OtKind::kSoftSpoken;
         o.ot.softspoken_k = k;
-        o.compare.leaf_bits = leaf;
-        o.compare.extra_levels = extra;
+        o.compare.levels = levels;
+        o.prefetch = static_cast<std::uint8_t>(prefetch);
         const Bytes bytes = serialize(o);
         ASSERT_EQ(bytes.size(), kExecOptionsBytes);
         EXPECT_EQ(parse_exec_options(bytes), o);
       }
 }
 
-TEST(ExecOptions, EveryOtherFourBytesAreRefused) {
+TEST(ExecOptions, EveryOtherByteIsRefused) {
   const Bytes good = serialize(ExecOptions{});
   for (std::size_t at = 0; at < kExecOptionsBytes; ++at)
     for (unsigned value = 0; value < 256; ++value) {
       Bytes bytes = good;
       bytes[at] = static_cast<std::byte>(value);
-      const bool allowed = at == 0 ? value == 1 : at == 3 ? value <= 8 : value >= 1 && value <= 8;
+      const bool allowed = at == 0   ? value <= static_cast<unsigned>(OtKind::kSilent)
+                           : at == 3 ? true
+                                     : value >= 1 && value <= 8;
       if (allowed) {
         EXPECT_EQ(serialize(parse_exec_options(bytes)), bytes);
       } else {

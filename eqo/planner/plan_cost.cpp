@@ -126,10 +126,9 @@ PartCost SessionPlan::take() {
 
 void SessionPlan::make(const OtSchedule::Need& need, PartCost& sum) {
   if (need[0] == 0 && need[1] == 0) return;
-  const std::uint64_t before = pool_.generated(Party::kServer) + pool_.generated(Party::kClient);
   pool_.reserve(meter_, need[0], need[1]);
   if (how_.work != nullptr && meter_.clock() != nullptr) {
-    const auto made = static_cast<double>(pool_.generated(Party::kServer) + pool_.generated(Party::kClient) - before);
+    const auto made = static_cast<double>(need[0] + need[1]);
     const double each =
         options_.ot.kind == OtKind::kSilent ? how_.work->silent_cot : how_.work->softspoken_cot;
     for (const Party p : {Party::kServer, Party::kClient}) meter_.clock()->work(p, made * each);

@@ -1,18 +1,23 @@
 #pragma once
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "eqo/model/graph.h"
 #include "eqo/net/cost_meter.h"
+#include "eqo/ot/ot_pool.h"
 #include "eqo/planner/exec_options.h"
+#include "eqo/planner/ot_schedule.h"
+#include "eqo/planner/work_rates.h"
 
 namespace eqo {
 
 // Requests and goodbyes of the session protocol (runtime/control.h), as payload bytes.
 inline constexpr std::uint64_t kControlBytes = 16;
 
-// The protocol of one step, without the reservation of its COTs: exactly the sends and COTs of the executor.
+// The protocol of one step, without the making of its COTs: exactly the sends and COTs of the executor.
 // kControlBytes and the opening of the result are not part of a step.
 void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node);
 void step_online_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options,
@@ -26,23 +31,71 @@ Cost dry_run(const Protocol& protocol) {
   return meter.cost();
 }
 
-// What one step adds: to the bytes by sender and to the number of flights.
+// The COTs of every step, in order, for an OtSchedule.
+std::vector<OtSchedule::Need> setup_needs(const PublicPlan& plan);
+std::vector<OtSchedule::Need> online_needs(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch);
+// What the setup makes ahead: all COTs of a first batch of options.prefetch images.
+OtSchedule::Need prefetch_need(const PublicPlan& plan, const ExecOptions& options);
+
+// A part of a session: what it adds to the bytes by sender, to the number of flights, and to the time.
+struct PartCost {
+  Cost cost;
+  double seconds = 0;  // only with a clock
+};
+
+// What one step adds.
 struct StepCost {
   std::string name, layer, op;
   Cost setup, online;
+  double setup_seconds = 0, online_seconds = 0;
 };
 
-// The exact traffic of a session. Setup: handshake (`handshake_payload` bytes are the caller's to add), base OTs, the
-// products' keys and the goodbye. Online: one batch, from the request to the opened result.
+// The exact traffic of a session up to and including one batch. Setup: handshake (the caller's to add), base OTs, COTs
+// made ahead, the products' keys and the goodbye. Online: that batch, from the request to the opened result.
 struct PlanCost {
-  std::vector<StepCost> steps;  // one a node
-  Cost session;                 // base OTs (setup), in bytes and flights
-  Cost ready;                   // the server's word that ends the setup
-  Cost request, opening;        // online, once a batch
-  Cost setup, online;           // the sums
+  std::vector<StepCost> steps;         // one a node
+  PartCost session;                    // base OTs (setup)
+  PartCost setup_cots, online_cots;    // the making of COTs
+  PartCost ready;                      // the server's word that ends the setup
+  PartCost request, opening;           // online, once a batch
+  Cost setup, online;                  // the sums
+  double setup_seconds = 0, online_seconds = 0;
   std::vector<Message> setup_trace, online_trace;
 };
 
+// A dry run of a session: the setup at once, then batch after batch. What a batch costs depends on those before it,
+// because COTs are made in bulk.
+class SessionPlan {
+ public:
+  struct Options {
+    bool trace = false;
+    const LinkSpec* link = nullptr;   // with a clock
+    const WorkRates* work = nullptr;  // seconds of computation, with a clock; null: none
+  };
+  SessionPlan(const PublicPlan& plan, const ExecOptions& options, const Options& how);
+  SessionPlan(const PublicPlan& plan, const ExecOptions& options) : SessionPlan(plan, options, Options{}) {}
+  // The next batch; its setup is that of the session.
+  PlanCost next(std::uint64_t batch);
+
+ private:
+  PartCost take();
+  void make(const OtSchedule::Need& need, PartCost& sum);
+  void work_of(const Node& node, std::uint64_t batch, bool online);
+  void no_work();
+
+  const PublicPlan& plan_;
+  const ExecOptions& options_;
+  Options how_;
+  CostMeter meter_;
+  OtPoolCost pool_;
+  OtSchedule schedule_;
+  PlanCost setup_;
+  Cost last_;
+  double last_seconds_ = 0;
+  std::size_t traced_ = 0;
+};
+
+// The first batch of a session.
 PlanCost plan_cost(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch, bool with_trace = false);
 
 // Words of one batch's tensor: batch * elements. Throws resource_error beyond 2^31.

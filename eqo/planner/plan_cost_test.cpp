@@ -15,8 +15,7 @@ constexpr std::uint64_t kSeeds = 150;
 ExecOptions options_of(std::uint64_t seed) {
   ExecOptions o;
   o.ot.softspoken_k = 1 + static_cast<unsigned>(seed % 8);
-  o.compare.leaf_bits = 1 + static_cast<unsigned>(seed / 8 % 8);
-  o.compare.extra_levels = static_cast<unsigned>(seed % 3);
+  o.compare.levels = 3 + static_cast<unsigned>(seed / 8 % 4);
   return o;
 }
 

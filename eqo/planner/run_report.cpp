@@ -7,13 +7,6 @@
 #include "eqo/planner/step_params.h"
 
 namespace eqo {
-namespace {
-
-LayerRow session_row(const char* name, std::uint64_t setup, std::uint64_t online, std::uint64_t flights) {
-  return {.name = name, .op = "session", .setup_bytes = setup, .online_bytes = online, .flights = flights};
-}
-
-}  // namespace
 
 RunReport planned_report(const PublicPlan& plan, const PlanCost& cost, const Cost& handshake) {
   RunReport r;
@@ -25,20 +18,28 @@ RunReport planned_report(const PublicPlan& plan, const PlanCost& cost, const Cos
   r.online_bytes = cost.online.total_bytes();
   r.setup_flights = handshake.flights + cost.setup.flights;
   r.online_flights = cost.online.flights;
-  r.layers.push_back(session_row("handshake", handshake.total_bytes(), 0, handshake.flights));
-  r.layers.push_back(session_row("base OTs", cost.session.total_bytes(), 0, cost.session.flights));
+  r.setup_seconds = cost.setup_seconds;
+  r.online_seconds = cost.online_seconds;
+  const auto session_row = [](const char* name, const PartCost& setup, const PartCost& online) {
+    return LayerRow{name,
+                    "session",
+                    setup.cost.total_bytes(),
+                    online.cost.total_bytes(),
+                    setup.cost.flights + online.cost.flights,
+                    setup.seconds + online.seconds};
+  };
+  r.layers.push_back(session_row("handshake", {handshake, 0}, {}));
+  r.layers.push_back(session_row("base OTs", cost.session, {}));
+  r.layers.push_back(session_row("correlated OTs", cost.setup_cots, cost.online_cots));
   for (std::size_t i = 0; i < cost.steps.size(); ++i) {
     const StepCost& s = cost.steps[i];
-    r.layers.push_back({.name = s.name,
-                        .op = op_name(plan.nodes[i].op),
-                        .setup_bytes = s.setup.total_bytes(),
-                        .online_bytes = s.online.total_bytes(),
-                        .flights = s.setup.flights + s.online.flights});
+    r.layers.push_back({s.name, op_name(plan.nodes[i].op), s.setup.total_bytes(), s.online.total_bytes(),
+                        s.setup.flights + s.online.flights, s.setup_seconds + s.online_seconds});
   }
-  r.layers.push_back(session_row("ready", cost.ready.total_bytes(), 0, cost.ready.flights));
-  r.layers.push_back(session_row("request", 0, cost.request.total_bytes(), cost.request.flights));
-  r.layers.push_back(session_row("result", 0, cost.opening.total_bytes(), cost.opening.flights));
-  r.layers.push_back(session_row("goodbye", framed_bytes(kControlBytes), 0, 0));
+  r.layers.push_back(session_row("ready", cost.ready, {}));
+  r.layers.push_back(session_row("request", {}, cost.request));
+  r.layers.push_back(session_row("result", {}, cost.opening));
+  r.layers.push_back({"goodbye", "session", framed_bytes(kControlBytes), 0, 0, 0});
   return r;
 }
 

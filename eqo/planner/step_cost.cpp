@@ -22,27 +22,31 @@ void step_online_protocol(CostMeter& meter, const PublicPlan& plan, const Node& 
   if (node.op == Op::kInput || is_local(node.op)) return;
   const TensorType& in = input_type(plan, node);
   const std::uint64_t n = tensor_words(node, batch);
+  const CompareOptions compare = compare_options(node, options);
   switch (node.op) {
     case Op::kConv:
       ot_product_online_cost(meter, product_spec(conv_spec(plan, node)), batch);
       return;
     case Op::kRelu:
-      relu_cost(meter, in.ring(), n, options.compare);
+      relu_cost(meter, in.ring(), n, compare);
       return;
     case Op::kTruncate:
-      truncate_cost(meter, in.ring(), n, node.shift, knowledge_of(in.ring(), in.lo, in.hi), options.compare);
+      truncate_cost(meter, in.ring(), n, node.shift, knowledge_for(node, in), compare);
       return;
     case Op::kTruncateReduce:
-      truncate_reduce_cost(meter, in.ring(), n, node.shift, options.compare);
+      truncate_reduce_cost(meter, in.ring(), n, node.shift, compare, last_receiver(node));
       return;
     case Op::kExtend:
-      extend_cost(meter, in.ring(), node.type.ring(), n, knowledge_of(in.ring(), in.lo, in.hi), options.compare);
+      extend_cost(meter, in.ring(), node.type.ring(), n, knowledge_for(node, in), compare, last_receiver(node));
+      return;
+    case Op::kRequantize:
+      requantize_cost(meter, requantize_spec(node, in), n, compare);
       return;
     case Op::kMaxPool:
-      max_tree_cost(meter, in.ring(), window_size(node), n, options.compare);
+      max_tree_cost(meter, in.ring(), window_size(node), n, compare);
       return;
     case Op::kArgMax:
-      argmax_cost(meter, in.ring(), static_cast<std::size_t>(in.shape.size()), batch, options.compare);
+      argmax_cost(meter, in.ring(), static_cast<std::size_t>(in.shape.size()), batch, compare);
       return;
     default:
       throw internal_error(std::string("no cost for the step ") + op_name(node.op));

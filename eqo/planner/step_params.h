@@ -1,6 +1,8 @@
 #pragma once
 #include "eqo/model/graph.h"
+#include "eqo/planner/exec_options.h"
 #include "eqo/protocols/convolution.h"
+#include "eqo/protocols/requantize.h"
 
 namespace eqo {
 
@@ -19,6 +21,38 @@ inline ConvShape conv_shape(const PublicPlan& plan, const Node& node) {
 
 inline ConvSpec conv_spec(const PublicPlan& plan, const Node& node) {
   return {conv_shape(plan, node), node.type.ring(), node.codes};
+}
+
+// What making a COT costs, in 1/16 of a bit.
+inline unsigned cot_sixteenths(const OtOptions& ot) {
+  return ot.kind == OtKind::kSoftSpoken ? 16 * ((128 + ot.softspoken_k - 1) / ot.softspoken_k - 1) : 8;
+}
+
+// How a step's comparisons are done: the node's method over the session's defaults.
+inline CompareOptions compare_options(const Node& node, const ExecOptions& exec) {
+  CompareOptions o = exec.compare;
+  if (node.method.levels != 0) o.levels = node.method.levels;
+  o.cot_sixteenths = cot_sixteenths(exec.ot);
+  o.receiver = node.method.merged ? Party::kClient : Party::kServer;
+  return o;
+}
+
+// What the step's protocol relies on.
+inline Knowledge knowledge_for(const Node& node, const TensorType& in) {
+  return node.method.use_interval ? knowledge_of(in.ring(), in.lo, in.hi) : Knowledge::kSigned;
+}
+
+// The receiver of a step's last COTs: its peer's last message travels with its next one.
+inline Party last_receiver(const Node& node) { return node.method.merged ? Party::kServer : Party::kClient; }
+
+inline RequantizeSpec requantize_spec(const Node& node, const TensorType& in) {
+  RequantizeSpec spec{.from = in.ring(), .to = node.type.ring()};
+  spec.shift = node.shift;
+  spec.relu = node.relu;
+  spec.knowledge = knowledge_for(node, in);
+  spec.staged = node.method.staged;
+  spec.last_receiver = last_receiver(node);
+  return spec;
 }
 
 inline std::size_t window_size(const Node& node) {

@@ -19,15 +19,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Traffic and time since construction, into a report's fields.
+// Adds traffic and time since construction to a report's fields.
 class Meter {
  public:
   explicit Meter(const Channel& channel) : channel_(channel), before_(channel.traffic()), start_(Clock::now()) {}
   void add(std::uint64_t& bytes, std::uint64_t& flights, double& seconds) const {
     const Traffic now = channel_.traffic();
-    bytes = now.sent_bytes - before_.sent_bytes + now.received_bytes - before_.received_bytes;
-    flights = now.flights - before_.flights;
-    seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    bytes += now.sent_bytes - before_.sent_bytes + now.received_bytes - before_.received_bytes;
+    flights += now.flights - before_.flights;
+    seconds += std::chrono::duration<double>(Clock::now() - start_).count();
   }
 
  private:
@@ -59,20 +59,27 @@ SecureExecutor::SecureExecutor(Context& ctx, const PublicPlan& plan, const ExecO
 
 SecureExecutor::~SecureExecutor() = default;
 
-void SecureExecutor::reserve(const std::function<void(CostMeter&)>& protocol) {
-  const Cost need = dry_run(protocol);
-  if (need.cots[0] == 0 && need.cots[1] == 0) return;
+void SecureExecutor::make_cots(const OtSchedule::Need& need, std::uint64_t& bytes, std::uint64_t& flights,
+                               double& seconds) {
+  if (need[0] == 0 && need[1] == 0) return;
+  ctx_.channel.set_scope("correlated OTs");
+  const Meter meter(ctx_.channel);
   const auto mine = static_cast<std::size_t>(ctx_.party);
-  ctx_.ot.reserve(need.cots[mine], need.cots[1 - mine]);
+  ctx_.ot.reserve(need[mine], need[1 - mine]);
+  meter.add(bytes, flights, seconds);
 }
 
 void SecureExecutor::setup() {
+  const auto make = [this](const OtSchedule::Need& need) {
+    make_cots(need, cots_.setup_bytes, cots_.setup_flights, cots_.setup_seconds);
+  };
+  schedule_.begin(setup_needs(plan_), prefetch_need(plan_, options_));
   for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
     const Node& node = plan_.nodes[i];
+    make(schedule_.before(i));
     if (node.op != Op::kConv) continue;
     ctx_.channel.set_scope(node.name + " (setup)");
     const Meter meter(ctx_.channel);
-    reserve([&](CostMeter& m) { step_setup_protocol(m, plan_, node); });
     const ConvSpec spec = conv_spec(plan_, node);
     if (ctx_.party == Party::kServer) {
       const NodeSecrets& secrets = model_->secrets[i];
@@ -87,6 +94,7 @@ void SecureExecutor::setup() {
     layers_[i].product->setup(ctx_);
     meter.add(reports_[i].setup_bytes, reports_[i].setup_flights, reports_[i].setup_seconds);
   }
+  make(schedule_.finish());
 }
 
 Words SecureExecutor::run(std::span<const Word> input, std::uint64_t batch, std::uint64_t counter,
@@ -96,19 +104,25 @@ Words SecureExecutor::run(std::span<const Word> input, std::uint64_t batch, std:
   if (input.size() != (ctx_.party == Party::kClient ? input_words : 0))
     throw usage_error("the input has " + std::to_string(input.size()) + " elements, expected " +
                       std::to_string(input_words));
+  cots_.online_bytes = cots_.online_flights = 0;
+  cots_.online_seconds = 0;
+  schedule_.begin(online_needs(plan_, options_, batch));
   std::vector<Words> tensors(plan_.nodes.size());
   for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
     const Node& node = plan_.nodes[i];
+    make_cots(schedule_.before(i), cots_.online_bytes, cots_.online_flights, cots_.online_seconds);
     ctx_.channel.set_scope(node.name);
     const Meter meter(ctx_.channel);
+    StepReport& report = reports_[i];
+    report.online_bytes = report.online_flights = 0;
+    report.online_seconds = 0;
     if (node.op == Op::kInput) {
       // The client's share is the image itself, the server's is zero.
       tensors[i] = input.empty() ? Words(input_words) : Words(input.begin(), input.end());
     } else {
-      reserve([&](CostMeter& m) { step_online_protocol(m, plan_, node, options_, batch); });
       tensors[i] = step(i, tensors, batch, counter);
     }
-    meter.add(reports_[i].online_bytes, reports_[i].online_flights, reports_[i].online_seconds);
+    meter.add(report.online_bytes, report.online_flights, report.online_seconds);
     if (observer) observer(i, tensors[i]);
     for (const int in : node.inputs)
       if (last_use_[static_cast<std::size_t>(in)] == i) Words().swap(tensors[static_cast<std::size_t>(in)]);
@@ -130,23 +144,26 @@ Words SecureExecutor::step(std::size_t index, std::span<const Words> tensors, st
     }
     return apply_local(node, types, inputs, batch, ctx_.party == Party::kServer, ctx_.threads);
   }
+  const CompareOptions compare = compare_options(node, options_);
   switch (node.op) {
     case Op::kConv:
       return layers_[index].product->online(ctx_, counter, batch, x);
     case Op::kRelu:
-      return relu(ctx_, in.ring(), x, options_.compare);
+      return relu(ctx_, in.ring(), x, compare);
     case Op::kTruncate:
-      return truncate(ctx_, in.ring(), x, node.shift, knowledge_of(in.ring(), in.lo, in.hi), options_.compare);
+      return truncate(ctx_, in.ring(), x, node.shift, knowledge_for(node, in), compare);
     case Op::kTruncateReduce:
-      return truncate_reduce(ctx_, in.ring(), x, node.shift, options_.compare);
+      return truncate_reduce(ctx_, in.ring(), x, node.shift, compare, last_receiver(node));
     case Op::kExtend:
-      return extend(ctx_, in.ring(), node.type.ring(), x, knowledge_of(in.ring(), in.lo, in.hi), options_.compare);
+      return extend(ctx_, in.ring(), node.type.ring(), x, knowledge_for(node, in), compare, last_receiver(node));
+    case Op::kRequantize:
+      return requantize(ctx_, requantize_spec(node, in), x, compare);
     case Op::kMaxPool:
       return max_tree(ctx_, in.ring(), gather_windows(in.shape, node.window, batch, x, 0), window_size(node),
-                      tensor_words(node, batch), options_.compare);
+                      tensor_words(node, batch), compare);
     case Op::kArgMax: {
       const auto k = static_cast<std::size_t>(in.shape.size());
-      return argmax(ctx_, in.ring(), transposed(x, batch, k), k, batch, options_.compare);
+      return argmax(ctx_, in.ring(), transposed(x, batch, k), k, batch, compare);
     }
     default:
       throw internal_error(std::string("no protocol for the step ") + op_name(node.op));

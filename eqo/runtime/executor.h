@@ -23,7 +23,7 @@ class SecureExecutor {
   SecureExecutor(Context& ctx, const PublicPlan& plan, const ExecOptions& options, const Model* model);
   ~SecureExecutor();
 
-  // Once a session: the keys of the products. Base OTs are the pool's.
+  // Once a session: the keys of the products, and the COTs of a first batch. Base OTs are the pool's.
   void setup();
 
   // After each step: the node's index and this party's share of its output, [batch][c][h][w].
@@ -40,10 +40,12 @@ class SecureExecutor {
     double setup_seconds = 0, online_seconds = 0;
   };
   const std::vector<StepReport>& reports() const { return reports_; }
+  // The same of the making of COTs, which belongs to no step.
+  const StepReport& cots() const { return cots_; }
 
  private:
   Words step(std::size_t index, std::span<const Words> tensors, std::uint64_t batch, std::uint64_t counter);
-  void reserve(const std::function<void(CostMeter&)>& protocol);
+  void make_cots(const OtSchedule::Need& need, std::uint64_t& bytes, std::uint64_t& flights, double& seconds);
 
   Context& ctx_;
   const PublicPlan& plan_;
@@ -57,6 +59,8 @@ class SecureExecutor {
   std::vector<Layer> layers_;
   std::vector<std::size_t> last_use_;
   std::vector<StepReport> reports_;
+  StepReport cots_;
+  OtSchedule schedule_;
 };
 
 }  // namespace eqo

@@ -237,18 +237,17 @@ struct Shard {
 };
 
 void PrintTo(const Shard& s, std::ostream* out) {
-  *out << "graphs " << s.first << ".., k " << s.options.ot.softspoken_k << ", leaves " << s.options.compare.leaf_bits
-       << "+" << s.options.compare.extra_levels << ", threads " << s.threads;
+  *out << "graphs " << s.first << ".., k " << s.options.ot.softspoken_k << ", levels " << s.options.compare.levels
+       << ", threads " << s.threads;
 }
 
-// All of k and of leaf_bits, paired differently in the second half.
+// All of k and of the levels that suffice for any width, paired differently in the second half.
 std::vector<Shard> shards(std::uint64_t first, std::uint64_t graphs_each, unsigned n) {
   std::vector<Shard> all;
   for (unsigned i = 0; i < n; ++i) {
     Shard s{first + i * graphs_each, graphs_each, {}, 1 + (i / 2) % 2};
     s.options.ot.softspoken_k = 1 + i % 8;
-    s.options.compare.leaf_bits = 1 + (5 * i + i / 8) % 8;
-    s.options.compare.extra_levels = (i % 5) % 4;
+    s.options.compare.levels = 3 + (5 * i + i / 8) % 6;
     all.push_back(s);
   }
   return all;

@@ -44,6 +44,7 @@ class PartyState {
   ThreadPool threads_;
   const PublicPlan& plan_;
   const ExecOptions& exec_;
+  SessionPlan session_;
   Cost handshake_;
   std::unique_ptr<OtPool> ot_;
   std::unique_ptr<Context> ctx_;
@@ -53,8 +54,9 @@ class PartyState {
   double base_seconds_ = 0;
   Traffic after_base_, after_keys_, after_setup_, before_batch_, after_request_, after_steps_, after_batch_;
   std::uint64_t images_ = 0, batches_ = 0;
-  std::uint64_t planned_batch_ = 0;  // the batch size that planned_ is for
-  RunReport planned_, report_;       // of the last batch
+  RunReport planned_, report_;  // of the last batch
+  RunReport first_;             // of the first one
+  std::uint64_t later_bytes_ = 0;
 };
 
 }  // namespace eqo

@@ -63,7 +63,8 @@ PublicPlan checked_plan(std::span<const std::byte> bytes, const ExecOptions& exe
 
 }  // namespace
 
-Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exec, Reveal reveal) {
+Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exec, Reveal reveal,
+                 const PassOptions& passes, const PassObserver& observer) {
   PublicPlan& plan = model.plan;
   const bool has_argmax = output_node(plan).op == Op::kArgMax;
   if (reveal == Reveal::kLogits && has_argmax)
@@ -84,6 +85,7 @@ Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exe
     plan.nodes.push_back(std::move(node));
     model.secrets.emplace_back();
   }
+  run_passes(model, exec, passes, observer);
   Offer offer;
   offer.plan_bytes = serialize_plan(plan);
   offer.model = std::move(model);

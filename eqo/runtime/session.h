@@ -10,6 +10,7 @@
 #include "eqo/model/graph.h"
 #include "eqo/model/plan_io.h"
 #include "eqo/net/transport.h"
+#include "eqo/passes/passes.h"
 #include "eqo/planner/exec_options.h"
 #include "eqo/planner/run_report.h"
 #include "eqo/runtime/executor.h"
@@ -30,14 +31,16 @@ struct Offer {
   unsigned threads = 1;
 };
 
-// With kLabel the plan ends in kArgMax, so that nobody learns the logits. Throws usage_error if the plan already
-// ends in kArgMax and logits are asked for.
+// With kLabel the plan ends in kArgMax, so that nobody learns the logits. Then the passes rewrite the plan. Throws
+// usage_error if the plan already ends in kArgMax and logits are asked for, or for passes that do not exist.
 enum class Reveal { kLogits, kLabel };
-Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exec, Reveal reveal);
+Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exec, Reveal reveal,
+                 const PassOptions& passes = {}, const PassObserver& observer = {});
 
 // The counted costs and the times of one session, as one party saw them.
 struct SessionSummary {
-  RunReport report;          // setup and the last batch
+  RunReport report;          // setup and the first batch; every later one was compared with its plan, too
+  std::uint64_t later_online_bytes = 0;  // of the batches after the first
   std::uint64_t images = 0;  // answered
   std::uint64_t batches = 0;
   double online_seconds = 0;  // of all batches

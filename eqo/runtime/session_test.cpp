@@ -41,7 +41,7 @@ TEST_P(Sessions, AnswersAreTheTwinsAndReportsThePlans) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE("random_offer(" + std::to_string(seed) + ")");
     ExecOptions exec;
-    exec.compare.leaf_bits = static_cast<unsigned>(2 + seed);
+    exec.compare.levels = static_cast<unsigned>(2 + seed);
     Offer offer = random_offer(seed, reveal, exec);
     offer.threads = threads;
     std::uint64_t asked = 0;
