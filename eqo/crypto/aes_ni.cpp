@@ -29,17 +29,21 @@ struct Vec {
   static Type count(Type x, std::size_t n) { return _mm_add_epi64(x, _mm_set_epi64x(0, static_cast<long long>(n))); }
   static Type exor(Type a, Type b) { return _mm_xor_si128(a, b); }
   static Type conj(Type a, Type b) { return _mm_and_si128(a, b); }
+  static Type swap(Type x) { return _mm_shuffle_epi32(x, 0x4e); }
   static Type enc(Type x, Type k) { return _mm_aesenc_si128(x, k); }
   static Type last(Type x, Type k) { return _mm_aesenclast_si128(x, k); }
 };
 
 #include "eqo/crypto/aes_inl.h"
+#include "eqo/crypto/ferret_inl.h"
+#include "eqo/crypto/half_tree_inl.h"
 #include "eqo/crypto/transpose_inl.h"
 
 }  // namespace
 
 const Kernel* aesni_kernel() {
-  static constexpr Kernel kTable{"aesni", expand_key, ctr, hash, expand, leaf_sums, transpose};
+  static constexpr Kernel kTable{"aesni",   expand_key,      ctr,         hash,   expand,          leaf_sums,
+                                 transpose, half_tree_level, patch_nodes, encode, encode_with_bits};
   return &kTable;
 }
 

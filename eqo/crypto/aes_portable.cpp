@@ -126,14 +126,38 @@ void leaf_sums(const AesKey* keys, unsigned depth, bool with_first, std::uint64_
   explicit_bzero(static_cast<void*>(leaf), sizeof leaf);
 }
 
+void half_tree_level(Block* nodes, std::size_t n, Block* sums) {
+  Ecb aes(kTreeKey);
+  alignas(64) Block a[kBatch], x[kBatch];
+  sums[0] = sums[1] = Block{};
+  for (std::size_t y = 0; y < n; y += kBatch) {
+    const std::size_t m = std::min(kBatch, n - y);
+    for (std::size_t i = 0; i < m; ++i) {
+      const Block node = nodes[y + i];
+      a[i] = x[i] = Block{node.hi, node.lo ^ node.hi};
+    }
+    aes.encrypt(x, m);
+    for (std::size_t i = 0; i < m; ++i) {
+      const Block h = x[i] ^ a[i];
+      nodes[n + y + i] = nodes[y + i] ^ h;
+      nodes[y + i] = h;
+      sums[i % 2] ^= h;
+    }
+  }
+  explicit_bzero(static_cast<void*>(a), sizeof a);
+  explicit_bzero(static_cast<void*>(x), sizeof x);
+}
+
 constexpr std::size_t kLaneBytes = 16;
 
+#include "eqo/crypto/ferret_inl.h"
 #include "eqo/crypto/transpose_inl.h"
 
 }  // namespace
 
 const Kernel& portable_kernel() {
-  static constexpr Kernel kTable{"portable", expand_key, ctr, hash, expand, leaf_sums, transpose};
+  static constexpr Kernel kTable{"portable", expand_key,      ctr,         hash,   expand,          leaf_sums,
+                                 transpose,  half_tree_level, patch_nodes, encode, encode_with_bits};
   return kTable;
 }
 

@@ -41,17 +41,21 @@ struct Vec {
   }
   static Type exor(Type a, Type b) { return _mm256_xor_si256(a, b); }
   static Type conj(Type a, Type b) { return _mm256_and_si256(a, b); }
+  static Type swap(Type x) { return _mm256_shuffle_epi32(x, 0x4e); }
   static Type enc(Type x, Type k) { return _mm256_aesenc_epi128(x, k); }
   static Type last(Type x, Type k) { return _mm256_aesenclast_epi128(x, k); }
 };
 
 #include "eqo/crypto/aes_inl.h"
+#include "eqo/crypto/ferret_inl.h"
+#include "eqo/crypto/half_tree_inl.h"
 #include "eqo/crypto/transpose_inl.h"
 
 }  // namespace
 
 const Kernel* vaes256_kernel() {
-  static constexpr Kernel kTable{"vaes256", expand_key, ctr, hash, expand, leaf_sums, transpose};
+  static constexpr Kernel kTable{"vaes256", expand_key,      ctr,         hash,   expand,          leaf_sums,
+                                 transpose, half_tree_level, patch_nodes, encode, encode_with_bits};
   return &kTable;
 }
 

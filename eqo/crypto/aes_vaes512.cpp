@@ -43,17 +43,21 @@ struct Vec {
   }
   static Type exor(Type a, Type b) { return _mm512_xor_si512(a, b); }
   static Type conj(Type a, Type b) { return _mm512_and_si512(a, b); }
+  static Type swap(Type x) { return _mm512_maskz_shuffle_epi32(0xffff, x, _MM_PERM_BADC); }
   static Type enc(Type x, Type k) { return _mm512_aesenc_epi128(x, k); }
   static Type last(Type x, Type k) { return _mm512_aesenclast_epi128(x, k); }
 };
 
 #include "eqo/crypto/aes_inl.h"
+#include "eqo/crypto/ferret_inl.h"
+#include "eqo/crypto/half_tree_inl.h"
 #include "eqo/crypto/transpose_inl.h"
 
 }  // namespace
 
 const Kernel* vaes512_kernel() {
-  static constexpr Kernel kTable{"vaes512", expand_key, ctr, hash, expand, leaf_sums, transpose};
+  static constexpr Kernel kTable{"vaes512", expand_key,      ctr,         hash,   expand,          leaf_sums,
+                                 transpose, half_tree_level, patch_nodes, encode, encode_with_bits};
   return &kTable;
 }
 

@@ -70,6 +70,35 @@ void softspoken(benchmark::State& state) {
   finish(state, both ? 2 * kN : kN);
 }
 
+// Argument 0: the parameter set; 1: both ways. Reserves of 2^23 after a direction's start: items are COTs that were
+// made, spare ones included, but no seeds.
+void silent(benchmark::State& state) {
+  const auto set = static_cast<std::uint8_t>(state.range(0));
+  OtOptions options;
+  options.kind = OtKind::kSilent;
+  options.silent_set = {set, set};
+  const bool both = state.range(1) != 0;
+  const std::uint64_t net = kLpnSets[set].net(), n = (std::uint64_t{1} << 23) / net * net + net;
+  for (auto _ : state) {
+    state.SetIterationTime(run(options, [&](Context& ctx) {
+      const bool server = ctx.party == Party::kServer;
+      const std::uint64_t send = server || both ? n : 0, receive = !server || both ? n : 0;
+      ctx.ot.reserve(send, receive);
+      ctx.ot.take_sender(send);
+      ctx.ot.take_receiver(receive);
+      return seconds([&] { ctx.ot.reserve(send, receive); });
+    }));
+  }
+  OtPoolCost pool(options);
+  CostMeter meter;
+  pool.reserve(meter, n, both ? n : 0);
+  const std::uint64_t before = meter.cost().total_bytes();
+  pool.reserve(meter, n, both ? n : 0);
+  const auto cots = static_cast<double>(both ? 2 * n : n);
+  state.counters["bits/COT"] = 8 * static_cast<double>(meter.cost().total_bytes() - before) / cots;
+  finish(state, both ? 2 * n : n);
+}
+
 void ring_cot(benchmark::State& state) {
   const Ring ring(static_cast<unsigned>(state.range(0)));
   constexpr std::size_t kN = 1 << 20;
@@ -129,6 +158,7 @@ void bit_triples(benchmark::State& state) {
 
 BENCHMARK(base_ot)->UseManualTime()->MeasureProcessCPUTime();
 BENCHMARK(softspoken)->ArgsProduct({{1, 2, 3, 4, 5, 6, 8}, {0, 1}})->UseManualTime()->MeasureProcessCPUTime();
+BENCHMARK(silent)->ArgsProduct({{0, 1, 2, 3}, {0, 1}})->UseManualTime()->MeasureProcessCPUTime();
 BENCHMARK(ring_cot)->Arg(8)->Arg(16)->Arg(64)->UseManualTime()->MeasureProcessCPUTime();
 BENCHMARK(one_of_many)
     ->Args({4, 2, 0})

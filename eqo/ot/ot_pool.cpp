@@ -4,160 +4,106 @@
 #include <string>
 
 #include "eqo/core/error.h"
-#include "eqo/ot/base_ot.h"
-#include "eqo/ot/pprf.h"
-#include "eqo/ot/softspoken.h"
+#include "eqo/ot/silent_pool.h"
+#include "eqo/ot/softspoken_pool.h"
 
 namespace eqo {
 namespace {
 
-constexpr std::uint64_t kBaseOts = 128;
-// One way, the receiver's work and the sender's overlap message by message. Both ways, each party sends one message
-// before it receives: as long as what transports queue and buffers should hold allow, since each one is a flight.
-constexpr std::uint64_t kOneWayBlocks = 512;
-constexpr std::uint64_t kBothWaysBytes = std::uint64_t{16} << 20;
-// Keeps all sizes far from overflow.
-constexpr std::uint64_t kMostCots = std::uint64_t{1} << 40;
+// A direction holds a block a COT, on the receiver's side a choice, too.
+constexpr std::uint64_t kCotBytes = sizeof(Block) + 1;
+// Keys, seeds' SoftSpoken, threads' scratch and messages: far below this.
+constexpr std::uint64_t kFixedBytes = std::uint64_t{4} << 20;
 
-std::uint64_t blocks_for(std::uint64_t cots) {
-  if (cots > kMostCots) throw resource_error("more than 2^40 correlated OTs at once", "take a smaller batch");
-  return (cots + kCotsPerBlock - 1) / kCotsPerBlock;
+const LpnSet& set_of(const OtOptions& options, std::size_t sender) {
+  const unsigned set = options.silent_set[sender];
+  if (set >= kLpnSetCount)
+    throw usage_error("silent OT: the parameter set must be in 0..3, got " + std::to_string(set));
+  return kLpnSets[set];
 }
-
-std::uint64_t message_blocks(const Forest& forest, std::uint64_t one, std::uint64_t other) {
-  if (one == 0 || other == 0) return kOneWayBlocks;
-  return kBothWaysBytes / softspoken_message_bytes(forest, 1) / kTileBlocks * kTileBlocks;
-}
-
-// The blocks of [begin, all) that the message at `begin` covers.
-std::uint64_t covered(std::uint64_t begin, std::uint64_t all, std::uint64_t step) {
-  return begin < all ? std::min(step, all - begin) : 0;
-}
-
-// The COTs of one direction that are made and not yet handed out: [begin, begin + left) of a buffer.
-template <typename T>
-struct Store {
-  WipedVector<T> data;
-  // Room for `extra` elements behind the first `left` ones, which are moved to the front.
-  void make_room(std::size_t begin, std::size_t left, std::size_t extra) {
-    if (left == 0 && data.size() < extra) data = WipedVector<T>();  // first free, then allocate
-    if (data.size() < left + extra) {
-      WipedVector<T> larger(left + extra);
-      std::copy_n(data.begin() + static_cast<std::ptrdiff_t>(begin), left, larger.begin());
-      data = std::move(larger);
-    } else if (begin > 0) {
-      std::copy_n(data.begin() + static_cast<std::ptrdiff_t>(begin), left, data.begin());
-    }
-  }
-};
-
-struct Window {
-  std::size_t begin = 0, left = 0;
-  std::uint64_t index = 0;  // of the COT at `begin`
-
-  std::size_t take(std::size_t n, const char* role) {
-    if (n > left)
-      throw internal_error(std::string("OT pool: ") + std::to_string(n) + " COTs taken as " + role + ", " +
-                           std::to_string(left) + " left");
-    const std::size_t at = begin;
-    begin += n;
-    left -= n;
-    index += n;
-    return at;
-  }
-};
-
-class SoftSpokenPool final : public OtPool {
- public:
-  SoftSpokenPool(Channel& channel, Prg& prg, ThreadPool& threads, const Forest& forest)
-      : channel_(channel), forest_(forest) {
-    Bits choices(kBaseOts);
-    prg.fill_bits(choices);
-    const BaseOts base = base_ots(channel, prg, threads, choices);
-    const std::size_t message_blocks = forest.message_bytes() / sizeof(Block);
-    Blocks message(message_blocks), leaves;
-    pprf_expand(forest, base.sent, leaves, message);
-    receiver_ = std::make_unique<SoftSpokenReceiver>(forest, leaves, threads);
-    channel.send(std::as_bytes(std::span(message)));
-    channel.recv(std::as_writable_bytes(std::span(message)));
-    Block delta;
-    pprf_reconstruct(forest, base.received, choices, message, leaves, delta);
-    sender_ = std::make_unique<SoftSpokenSender>(forest, leaves, delta, threads);
-    explicit_bzero(&delta, sizeof delta);
-  }
-
-  void reserve(std::uint64_t as_sender, std::uint64_t as_receiver) override {
-    const std::uint64_t send_blocks = blocks_for(as_sender), receive_blocks = blocks_for(as_receiver);
-    q_.make_room(sent_.begin, sent_.left, send_blocks * kCotsPerBlock);
-    t_.make_room(received_.begin, received_.left, receive_blocks * kCotsPerBlock);
-    choices_.make_room(received_.begin, received_.left, receive_blocks * kCotsPerBlock);
-    sent_.begin = received_.begin = 0;
-    const std::span<Block> q = std::span(q_.data).subspan(sent_.left);
-    const std::span<Block> t = std::span(t_.data).subspan(received_.left);
-    const std::span<std::uint8_t> choices = std::span(choices_.data).subspan(received_.left);
-    const std::uint64_t step = message_blocks(forest_, send_blocks, receive_blocks);
-    const std::uint64_t all = std::max(send_blocks, receive_blocks);
-    std::vector<std::byte> buffer(softspoken_message_bytes(forest_, std::min(step, all)));
-    for (std::uint64_t first = 0; first < all; first += step) {
-      const std::size_t at = first * kCotsPerBlock;
-      if (const std::uint64_t n = covered(first, receive_blocks, step); n > 0) {
-        const auto message = std::span(buffer).first(softspoken_message_bytes(forest_, n));
-        receiver_->extend(t.subspan(at, n * kCotsPerBlock), choices.subspan(at, n * kCotsPerBlock), message);
-        channel_.send(message);
-      }
-      if (const std::uint64_t n = covered(first, send_blocks, step); n > 0) {
-        const auto message = std::span(buffer).first(softspoken_message_bytes(forest_, n));
-        channel_.recv(message);
-        sender_->extend(q.subspan(at, n * kCotsPerBlock), message);
-      }
-    }
-    sent_.left += as_sender;
-    received_.left += as_receiver;
-  }
-
-  CotSenderBatch take_sender(std::size_t n) override {
-    const std::uint64_t index = sent_.index;
-    const std::size_t at = sent_.take(n, "sender");
-    return {std::span(q_.data).subspan(at, n), sender_->delta(), index};
-  }
-  CotReceiverBatch take_receiver(std::size_t n) override {
-    const std::uint64_t index = received_.index;
-    const std::size_t at = received_.take(n, "receiver");
-    return {std::span(t_.data).subspan(at, n), std::span(choices_.data).subspan(at, n), index};
-  }
-  std::uint64_t sender_left() const override { return sent_.left; }
-  std::uint64_t receiver_left() const override { return received_.left; }
-
- private:
-  Channel& channel_;
-  Forest forest_;
-  std::unique_ptr<SoftSpokenSender> sender_;
-  std::unique_ptr<SoftSpokenReceiver> receiver_;
-  Store<Block> q_, t_;
-  Store<std::uint8_t> choices_;
-  Window sent_, received_;
-};
 
 }  // namespace
 
 std::unique_ptr<OtPool> make_ot_pool(Channel& channel, Prg& prg, ThreadPool& threads, const OtOptions& options) {
-  return std::make_unique<SoftSpokenPool>(channel, prg, threads, Forest(options.softspoken_k));
+  if (options.kind == OtKind::kSoftSpoken)
+    return make_softspoken_pool(channel, prg, threads, Forest(options.softspoken_k));
+  return make_silent_pool(channel, prg, threads, {set_of(options, 0), set_of(options, 1)});
 }
 
+OtPoolCost::OtPoolCost(const OtOptions& options)
+    : options_(options), directions_{Direction(set_of(options, 0)), Direction(set_of(options, 1))} {}
+
 void OtPoolCost::setup(CostMeter& meter) {
-  const std::uint64_t message = Forest(options_.softspoken_k).message_bytes();
-  base_ot_cost(meter, kBaseOts);
-  meter.exchange(message, message);
+  softspoken_setup_cost(meter,
+                        Forest(options_.kind == OtKind::kSilent ? SilentSchedule::kSeedK : options_.softspoken_k));
 }
 
 void OtPoolCost::reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends) {
-  const Forest forest(options_.softspoken_k);
-  // COTs that the server sends are made by the client's message.
-  const std::uint64_t by_client = blocks_for(server_sends), by_server = blocks_for(client_sends);
-  const std::uint64_t step = message_blocks(forest, by_client, by_server);
-  for (std::uint64_t first = 0; first < std::max(by_client, by_server); first += step)
-    meter.exchange(softspoken_message_bytes(forest, covered(first, by_server, step)),
-                   softspoken_message_bytes(forest, covered(first, by_client, step)));
+  const std::array<std::uint64_t, 2> sends{server_sends, client_sends};
+  if (options_.kind == OtKind::kSilent) return silent_reserve(meter, sends);
+  softspoken_reserve_cost(meter, Forest(options_.softspoken_k), server_sends, client_sends);
+  for (std::size_t p = 0; p < 2; ++p) {
+    const std::uint64_t n = softspoken_blocks(sends[p]) * kCotsPerBlock;
+    directions_[p].generated += n;
+    hold(directions_[p], 0, n);
+  }
+}
+
+void OtPoolCost::silent_reserve(CostMeter& meter, const std::array<std::uint64_t, 2>& sends) {
+  std::array<SilentSchedule::Step, 2> steps;
+  std::array<std::uint64_t, 2> done{}, start{};
+  for (std::size_t p = 0; p < 2; ++p) {
+    Direction& d = directions_[p];
+    const std::uint64_t spare = d.schedule.spare();
+    steps[p] = d.schedule.reserve(sends[p]);
+    if (steps[p].start)
+      start[1 - p] =
+          softspoken_message_bytes(Forest(SilentSchedule::kSeedK), softspoken_blocks(d.schedule.first_set().seeds()));
+    if (steps[p].all() == 0) continue;
+    // Two generations of seeds: those in use, and those at the end of an iteration's output.
+    d.seeds = std::max(d.schedule.set().seeds(), d.schedule.first_set().seeds());
+    hold(d, spare, d.schedule.made(steps[p]) + d.schedule.set().seeds());
+  }
+  meter.exchange(start[0], start[1]);
+  while (done[0] < steps[0].all() || done[1] < steps[1].all()) {
+    const bool both = done[0] < steps[0].all() && done[1] < steps[1].all();
+    std::array<std::uint64_t, 2> bytes{};
+    for (std::size_t p = 0; p < 2; ++p) {
+      Direction& d = directions_[p];
+      for (std::uint64_t i = 0; i < d.schedule.turn() && done[p] < steps[p].all(); ++i, ++done[p]) {
+        const LpnSet& set = d.schedule.set_of(steps[p], done[p]);
+        d.generated += set.outputs();
+        bytes[p] += set.message_bytes(set.trees);
+        for (unsigned first = 0; !both && first < set.trees; first += SilentSchedule::kTreesPerMessage)
+          meter.send(static_cast<Party>(p),
+                     set.message_bytes(std::min(SilentSchedule::kTreesPerMessage, set.trees - first)));
+      }
+    }
+    if (both) meter.exchange(bytes[0], bytes[1]);
+  }
+}
+
+void OtPoolCost::hold(Direction& d, std::uint64_t kept, std::uint64_t more) {
+  const std::uint64_t all = kept + more;
+  if (all <= d.capacity) return;
+  d.peak = std::max(d.peak, all + (kept > 0 ? d.capacity : 0));
+  d.capacity = all;
+}
+
+std::uint64_t OtPoolCost::memory_bytes() const {
+  std::uint64_t cots = 0;
+  for (const Direction& d : directions_) cots += d.peak + d.seeds;
+  return cots * kCotBytes + kFixedBytes;
+}
+
+std::uint64_t OtPoolCost::generated(Party sender) const {
+  return directions_[static_cast<std::size_t>(sender)].generated;
+}
+
+unsigned cot_sixteenths(const OtOptions& options, Party sender) {
+  if (options.kind == OtKind::kSoftSpoken) return static_cast<unsigned>(16 * (Forest(options.softspoken_k).trees - 1));
+  const LpnSet& set = set_of(options, static_cast<std::size_t>(sender));
+  return static_cast<unsigned>((128 * set.message_bytes(set.trees) + set.net() - 1) / set.net());
 }
 
 }  // namespace eqo

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -8,14 +9,19 @@
 #include "eqo/crypto/prg.h"
 #include "eqo/net/channel.h"
 #include "eqo/net/cost_meter.h"
+#include "eqo/ot/silent_schedule.h"
 
 namespace eqo {
 
+// kSilent is Ferret (ferret.h): well below one bit each, but it makes millions at a time. kSoftSpoken is for few of
+// them.
 enum class OtKind : std::uint8_t { kSoftSpoken, kSilent };
 
 struct OtOptions {
   OtKind kind = OtKind::kSoftSpoken;
-  unsigned softspoken_k = 4;  // 1..8; 1 is IKNP
+  unsigned softspoken_k = 4;  // kSoftSpoken: 1..8; 1 is IKNP
+  // kSilent: silent_set[p] is the parameter set (0..3, lpn_sets.h) of the COTs whose sender is party p.
+  std::array<std::uint8_t, 2> silent_set = {1, 1};
   friend bool operator==(const OtOptions&, const OtOptions&) = default;
 };
 
@@ -46,19 +52,36 @@ class OtPool {
   virtual std::uint64_t receiver_left() const = 0;
 };
 
-// Base OTs in both directions, then the extension. The channel must outlive the pool.
+// Base OTs in both directions, then the extension. The channel, the generator and the threads must outlive the pool.
+// Throws usage_error for options out of range.
 std::unique_ptr<OtPool> make_ot_pool(Channel& channel, Prg& prg, ThreadPool& threads, const OtOptions& options);
 
 // The traffic of a pool: the same sends in the same order, for any sequence of reserves. As stateful as the pool.
 class OtPoolCost {
  public:
-  explicit OtPoolCost(const OtOptions& options) : options_(options) {}
+  explicit OtPoolCost(const OtOptions& options);
   void setup(CostMeter& meter);
   // One reserve() of this many COTs: by the party that is the COTs' sender.
   void reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends);
+  // The most that a party's pool has held so far, from above, if what was reserved is taken before the next reserve().
+  std::uint64_t memory_bytes() const;
+  // COTs made so far, spare ones and seeds included: what computation is proportional to.
+  std::uint64_t generated(Party sender) const;
 
  private:
+  struct Direction {
+    explicit Direction(const LpnSet& set) : schedule(set) {}
+    SilentSchedule schedule;
+    std::uint64_t generated = 0, capacity = 0, peak = 0, seeds = 0;
+  };
+  void silent_reserve(CostMeter& meter, const std::array<std::uint64_t, 2>& sends);
+  void hold(Direction& d, std::uint64_t kept, std::uint64_t more);
+
   OtOptions options_;
+  std::array<Direction, 2> directions_;  // by the COTs' sender
 };
+
+// The price of one COT that `sender` sends, in sixteenths of a bit, rounded up: amortised, without setup.
+unsigned cot_sixteenths(const OtOptions& options, Party sender);
 
 }  // namespace eqo
