@@ -157,6 +157,90 @@ TEST_P(KernelTest, Transpose) {
   }
 }
 
+// The definition of a level of two correlated trees, and that children sum to their parents.
+TEST_P(KernelTest, HalfTreeLevel) {
+  std::mt19937_64 rng(7);
+  AesKey key;
+  portable_kernel().expand_key(kTreeKey, key);
+  for (const std::size_t n : {4, 8, 12, 16, 28, 32, 64, 100, 256, 260, 600}) {
+    const Blocks parents = random_blocks(n, rng);
+    Blocks nodes = parents;
+    nodes.resize(2 * n + 1, Block{1, 2});
+    std::array<Block, 2> sums{Block{3, 4}, Block{5, 6}}, want{};
+    k.half_tree_level(nodes.data(), n, sums.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const Block x = parents[i], s{x.hi, x.lo ^ x.hi};
+      Block h;
+      portable_kernel().ctr(key, s, 1, &h);
+      h ^= s;
+      ASSERT_EQ(nodes[i], h) << n << " " << i;
+      ASSERT_EQ(nodes[n + i], h ^ x) << n << " " << i;
+      want[i % 2] ^= h;
+    }
+    EXPECT_EQ(sums, want) << n;
+    EXPECT_EQ(nodes[2 * n], (Block{1, 2}));
+  }
+}
+
+TEST_P(KernelTest, PatchNodesChangesOneOfEachTree) {
+  std::mt19937_64 rng(8);
+  for (const std::size_t n : {2, 4, 16, 64}) {
+    for (std::size_t round = 0; round < 20; ++round) {
+      const Blocks before = random_blocks(n + 1, rng), patch = random_blocks(2, rng);
+      const std::array<std::uint64_t, 2> at{rng() % (n / 2), rng() % (n / 2)};
+      Blocks want = before, got = before;
+      for (std::size_t j = 0; j < 2; ++j) want[2 * at[j] + j] ^= patch[j];
+      k.patch_nodes(got.data(), n, at.data(), patch.data());
+      ASSERT_EQ(got, want);
+    }
+  }
+}
+
+// Rows by the definition in kernels.h; any length, and one bit of each element alongside.
+TEST_P(KernelTest, EncodeIsTheSumOfTenColumns) {
+  std::mt19937_64 rng(9);
+  AesKey key;
+  portable_kernel().expand_key(kCodeKey, key);
+  for (const unsigned log_k : {6U, 16U, 19U}) {
+    const std::size_t dimension = std::size_t{1} << log_k;
+    const Blocks table = random_blocks(dimension, rng);
+    WipedVector<std::uint64_t> bits(dimension / 64);
+    for (std::uint64_t& w : bits) w = rng();
+    for (const std::size_t n : {0, 1, 63, 64, 65, 200}) {
+      const CodeRows rows{rng(), rng() >> 1, log_k};
+      const Blocks start = random_blocks(n + 1, rng);
+      Blocks want = start, got = start, with_bits = start;
+      Bits want_bits(n + 1, 1), got_bits(n + 1, 1);
+      for (std::size_t i = 0; i < n; ++i) {
+        std::array<Block, 2> w;
+        portable_kernel().ctr(key, Block{2 * (rows.first + i), rows.stream}, 2, w.data());
+        const std::array<std::uint64_t, 4> words{w[0].lo, w[0].hi, w[1].lo, w[1].hi};
+        for (unsigned j = 0; j < kCodeLocality; ++j) {
+          const std::uint64_t at = words[j / 3] >> (21 * (j % 3)) & (dimension - 1);
+          want[i] ^= table[at];
+          want_bits[i] ^= static_cast<std::uint8_t>(bits[at / 64] >> (at % 64) & 1);
+        }
+      }
+      k.encode(rows, table.data(), n, got.data());
+      k.encode_with_bits(rows, table.data(), bits.data(), n, with_bits.data(), got_bits.data());
+      ASSERT_EQ(got, want) << log_k << " " << n;
+      ASSERT_EQ(with_bits, want) << log_k << " " << n;
+      ASSERT_EQ(got_bits, want_bits) << log_k << " " << n;
+    }
+  }
+}
+
+// The wire format's public code: the first two rows of a set with 2^17 columns must never change.
+TEST_P(KernelTest, CodeKnownAnswer) {
+  const std::size_t dimension = std::size_t{1} << 17;
+  Blocks table(dimension);
+  for (std::size_t i = 0; i < dimension; ++i) table[i] = Block{i, std::uint64_t{1} << (i % 64)};
+  Blocks out(2);
+  k.encode(CodeRows{1, 0, 17}, table.data(), 2, out.data());
+  EXPECT_EQ(out[0], (Block{0x1da4e, 0x800430d0220800}));
+  EXPECT_EQ(out[1], (Block{0x95e8, 0x200c1808000000}));
+}
+
 INSTANTIATE_TEST_SUITE_P(AllKernels, KernelTest, ::testing::ValuesIn(kernels()),
                          [](const auto& name) { return std::string(name.param->name); });
 
