@@ -42,10 +42,10 @@ std::vector<LeafBlock> leaf_blocks(const CarryPlan& plan, std::uint64_t n) {
   return out;
 }
 
-// Own digits of all leaves: the client's of its number, the server's of its number's complement.
-Bits digits(Context& ctx, const CarryPlan& plan, std::span<const Word> x) {
+// Own digits of all leaves: the receiver's of its number, the sender's of its number's complement.
+Bits digits(Context& ctx, const CarryPlan& plan, std::span<const Word> x, bool complement) {
   const std::size_t n = x.size();
-  const Word flip = ctx.party == Party::kServer ? ~Word{0} : Word{0};
+  const Word flip = complement ? ~Word{0} : Word{0};
   Bits out(plan.leaves.size() * n);
   ctx.threads.parallel_for(n, kLoopGrain, [&](std::size_t begin, std::size_t end) {
     for (std::size_t leaf = 0; leaf < plan.leaves.size(); ++leaf) {
@@ -59,8 +59,7 @@ Bits digits(Context& ctx, const CarryPlan& plan, std::span<const Word> x) {
 }
 
 // A leaf of one bit: a < b is (not a) and b, an AND of private bits; a == b is (not a) xor b, already shared.
-void share_equal_bits(Context& ctx, const LeafBlock& block, std::span<const std::uint8_t> digit, Bits& eq) {
-  const std::uint8_t flip = ctx.party == Party::kServer ? 1 : 0;
+void share_equal_bits(const LeafBlock& block, std::span<const std::uint8_t> digit, std::uint8_t flip, Bits& eq) {
   for (std::uint64_t i = block.first; i < block.first + block.count; ++i)
     eq[i] = static_cast<std::uint8_t>(digit[i] ^ flip);
 }
@@ -88,7 +87,7 @@ CarryLeaves receive(Context& ctx, std::span<const LeafBlock> blocks, Bits digit,
       lt[i] = static_cast<std::uint8_t>(got[i] & 1);
       eq[i] = static_cast<std::uint8_t>((got[i] >> 1) & 1);
     });
-    if (b.private_and()) share_equal_bits(ctx, b, digit, out.eq);
+    if (b.private_and()) share_equal_bits(b, digit, 0, out.eq);
   }
   return out;
 }
@@ -147,7 +146,7 @@ CarryLeaves transfer(Context& ctx, std::span<const LeafBlock> blocks, Bits digit
     for_each_index(ctx, b.count, [&](std::size_t i) { not_a[i] = Word{digit[b.first + i]} ^ 1; });
     const Words share = ring_cot_transfer(ctx, Ring(1), not_a);
     for_each_index(ctx, b.count, [&](std::size_t i) { out.lt[b.first + i] = static_cast<std::uint8_t>(share[i]); });
-    share_equal_bits(ctx, b, digit, out.eq);
+    share_equal_bits(b, digit, 1, out.eq);
   }
   out.triples = make_and_triples(ctx, triples);
   return out;
@@ -155,20 +154,22 @@ CarryLeaves transfer(Context& ctx, std::span<const LeafBlock> blocks, Bits digit
 
 }  // namespace
 
-CarryLeaves compare_leaves(Context& ctx, const CarryPlan& plan, std::span<const Word> x, std::size_t triples) {
+CarryLeaves compare_leaves(Context& ctx, const CarryPlan& plan, Party receiver, std::span<const Word> x,
+                           std::size_t triples) {
   const std::vector<LeafBlock> blocks = leaf_blocks(plan, x.size());
-  Bits own = digits(ctx, plan, x);
-  return ctx.party == Party::kClient ? receive(ctx, blocks, std::move(own), triples)
-                                     : transfer(ctx, blocks, std::move(own), triples);
+  const bool receives = ctx.party == receiver;
+  Bits own = digits(ctx, plan, x, !receives);
+  return receives ? receive(ctx, blocks, std::move(own), triples) : transfer(ctx, blocks, std::move(own), triples);
 }
 
-void compare_leaves_cost(CostMeter& meter, const CarryPlan& plan, std::uint64_t n, std::uint64_t triples) {
+void compare_leaves_cost(CostMeter& meter, const CarryPlan& plan, Party receiver, std::uint64_t n,
+                         std::uint64_t triples) {
   const std::vector<LeafBlock> blocks = leaf_blocks(plan, n);
   for (const LeafBlock& b : blocks) {
-    meter.cots(Party::kServer, b.count * b.m);
-    meter.send(Party::kClient, b.choice_bytes());
+    meter.cots(other(receiver), b.count * b.m);
+    meter.send(receiver, b.choice_bytes());
   }
-  for (const LeafBlock& b : blocks) meter.send(Party::kServer, b.table_bytes());
+  for (const LeafBlock& b : blocks) meter.send(other(receiver), b.table_bytes());
   and_triples_cost(meter, triples);
 }
 

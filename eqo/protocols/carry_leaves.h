@@ -18,7 +18,9 @@ struct CarryLeaves {
 
 // Two flights: choice bits from the client, tables from the server; in blocks, so that the tables of a large tensor
 // are never in memory at once. `triples` are made meanwhile.
-CarryLeaves compare_leaves(Context& ctx, const CarryPlan& plan, std::span<const Word> x, std::size_t triples);
-void compare_leaves_cost(CostMeter& meter, const CarryPlan& plan, std::uint64_t n, std::uint64_t triples);
+CarryLeaves compare_leaves(Context& ctx, const CarryPlan& plan, Party receiver, std::span<const Word> x,
+                           std::size_t triples);
+void compare_leaves_cost(CostMeter& meter, const CarryPlan& plan, Party receiver, std::uint64_t n,
+                         std::uint64_t triples);
 
 }  // namespace eqo

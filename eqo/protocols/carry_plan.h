@@ -8,25 +8,32 @@
 namespace eqo {
 
 // How the comparison of two numbers of `bits` bits is done: public, from public parameters alone, the same for every
-// element. Leaves are numbered from the low end. The tree is a spine that grows upwards from leaf 0: after level i
-// the spine covers the low leaves up to and including sibling i's, and sibling i is a balanced subtree of at most
-// 2^(i-1) leaves, which is ready by then. So every spine node is the carry out of a low part of the number, and
-// combining along the spine takes one AND instead of two; for its depth no other tree is cheaper.
+// element. Leaves are numbered from the low end, and a node of the tree goes by its highest leaf. The tree is a spine
+// that grows upwards from leaf 0, one subtree a level: every spine node is the carry out of a low part of the number,
+// and combining along the spine takes one AND instead of two.
 struct CarryPlan {
   struct Leaf {
     unsigned offset = 0, bits = 0;  // bits [offset, offset + bits)
   };
+  struct Join {
+    unsigned hi = 0, lo = 0;  // two nodes become one, which goes by `hi`
+    bool spine = false;       // lo is the spine: one AND
+  };
   std::vector<Leaf> leaves;
-  std::vector<unsigned> siblings;    // leaves of the subtree that joins the spine at level 1, 2, ...; one a level
-  std::vector<unsigned> cut_levels;  // for each cut: the level after which the spine is the carry out of its low bits
-
-  std::size_t levels() const { return siblings.size(); }
+  std::vector<std::vector<Join>> levels;  // of each level; the spine's join is its first
+  std::vector<unsigned> cuts;             // the spine node at each cut
+  unsigned top() const { return static_cast<unsigned>(leaves.size()) - 1; }
 };
 
-// A cut s (1 <= s <= bits, increasing) asks for the carry out of the low s bits; leaves do not straddle a cut.
-// Between cuts there are as few leaves as leaf_bits allows, their widths differ by at most one, and the wider ones lie
-// low. bits >= 1. Throws usage_error for options or cuts out of range.
+// The cheapest such plan with at most options.levels levels, by dynamic programming over uneven leaves of 1 to 8 bits
+// and all shapes of the subtrees; among equally cheap ones one with the fewest levels. A cut s (1 <= s <= bits,
+// increasing) asks for the carry out of the low s bits: leaves and subtrees do not straddle it.
+// bits is 1..64. Throws usage_error for options or cuts out of range, and if there is no such plan.
 CarryPlan plan_carry(unsigned bits, std::span<const unsigned> cuts, const CompareOptions& options);
+
+// The price that plan_carry minimises, in 1/16 bits: what crosses the wire and what making the COTs costs.
+std::uint64_t leaf_price(unsigned bits, bool lowest, const CompareOptions& options);
+std::uint64_t join_price(bool spine, const CompareOptions& options);
 
 // The ANDs of one level.
 struct LevelAnds {

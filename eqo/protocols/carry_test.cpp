@@ -54,50 +54,71 @@ void check_all(std::vector<Case> cases, unsigned threads = 1) {
     ASSERT_EQ(got.size(), n * (1 + k.cuts.size()));
     for (std::size_t i = 0; i < n; ++i) {
       ASSERT_EQ(got[i], carry_plain(k.bits, k.x.side[0][i], k.x.side[1][i]))
-          << k.bits << " bits, leaf " << k.options.leaf_bits << ", " << k.x.side[0][i] << " + " << k.x.side[1][i];
+          << k.bits << " bits, levels " << k.options.levels << ", COT " << k.options.cot_sixteenths << ", "
+          << k.x.side[0][i] << " + " << k.x.side[1][i];
       for (std::size_t t = 0; t < k.cuts.size(); ++t)
         ASSERT_EQ(got[n * (1 + t) + i], carry_plain(k.cuts[t], k.x.side[0][i], k.x.side[1][i]))
-            << k.bits << " bits cut at " << k.cuts[t] << ", leaf " << k.options.leaf_bits;
+            << k.bits << " bits cut at " << k.cuts[t] << ", levels " << k.options.levels;
     }
   }
 }
 
-TEST(Carry, ExhaustiveForSmallWidthsAllLeavesAllCuts) {
-  for (unsigned leaf = 1; leaf <= 8; ++leaf) {
-    std::vector<Case> cases;
-    for (unsigned bits = 0; bits <= 6; ++bits) {
-      const SharedWords x = all_shares(Ring(std::max(1U, bits)));
-      cases.push_back({bits, {}, {leaf, 0}, x});
-      if (bits > 5) continue;
-      for (unsigned cut = 0; cut <= bits; ++cut) cases.push_back({bits, {cut}, {leaf, cut % 2}, x});
+constexpr std::array<unsigned, 3> kPrices{0, 8, 496};
+constexpr std::array<Party, 2> kParties{Party::kServer, Party::kClient};
+
+TEST(Carry, ExhaustiveForSmallWidthsAllCutsLevelsPricesAndReceivers) {
+  for (const Party receiver : kParties)
+    for (const unsigned price : kPrices) {
+      std::vector<Case> cases;
+      for (unsigned levels = 1; levels <= 5; ++levels) {
+        const CompareOptions options{levels, price, receiver};
+        for (unsigned bits = 0; bits <= 6; ++bits) {
+          const SharedWords x = all_shares(Ring(std::max(1U, bits)));
+          cases.push_back({bits, {}, options, x});
+          for (unsigned cut = 0; cut <= bits && bits <= 5; ++cut) cases.push_back({bits, {cut}, options, x});
+        }
+        cases.push_back({5, {2, 2, 4}, {5, price, receiver}, all_shares(Ring(5))});
+      }
+      cases.push_back({5, {0, 1, 2, 3, 4, 5}, {5, price, receiver}, all_shares(Ring(5))});
+      check_all(std::move(cases));
     }
-    const SharedWords x = all_shares(Ring(5));
-    cases.push_back({5, {0, 1, 2, 3, 4, 5}, {leaf, 1}, x});
-    cases.push_back({5, {2, 2, 4}, {leaf, 0}, x});
-    check_all(std::move(cases));
-  }
 }
 
-TEST(Carry, RandomWidthsSizesAndLeaves) {
+TEST(Carry, RandomWidthsSizesAndOptions) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 rng(seed);
   std::vector<Case> cases;
+  const auto options = [&](unsigned levels) { return CompareOptions{levels, kPrices[rng() % 3], kParties[rng() % 2]}; };
   for (const unsigned bits : kWidths)
     for (const std::size_t n : kSizes)
-      for (unsigned leaf = 1; leaf <= 8; ++leaf) {
-        if (n == 1000 && leaf % 3 != 1) continue;
-        cases.push_back({bits, {}, {leaf, static_cast<unsigned>(rng() % 3)}, critical_pairs(bits, n, rng)});
+      for (unsigned levels = 1; levels <= 8; ++levels) {
+        if ((n == 1000 && levels % 3 != 1) || bits > 16U << (levels - 1)) continue;
+        cases.push_back({bits, {}, options(levels), critical_pairs(bits, n, rng)});
+        if (levels < 4) continue;  // enough for a cut anywhere
         const auto cut = static_cast<unsigned>(rng() % (bits + 1));
-        cases.push_back({bits, {cut}, {leaf, static_cast<unsigned>(rng() % 3)}, critical_pairs(cut, n, rng)});
+        cases.push_back({bits, {cut}, options(levels), critical_pairs(cut, n, rng)});
       }
   check_all(std::move(cases), 2);
+}
+
+// Tables of every width, as the only leaf and above another one.
+TEST(Carry, EveryLeafWidth) {
+  std::mt19937_64 rng(6);
+  std::vector<Case> cases;
+  for (unsigned bits = 1; bits <= 16; ++bits)
+    for (const unsigned price : {8U, 4096U})
+      for (const Party receiver : kParties)
+        cases.push_back({bits, {}, {1, price, receiver}, critical_pairs(bits, 3000, rng)});
+  check_all(std::move(cases));
 }
 
 TEST(Carry, SeveralMessagesForALargeTensor) {
   std::mt19937_64 rng(5);
   std::vector<Case> cases;
-  for (const unsigned leaf : {1U, 4U, 8U}) cases.push_back({9, {4}, {leaf, 0}, critical_pairs(9, 70001, rng)});
+  for (const unsigned levels : {1U, 3U})
+    for (const Party receiver : kParties)
+      cases.push_back({11, {4}, {levels, 8, receiver}, critical_pairs(11, 70001, rng)});
   check_all(std::move(cases), 2);
 }
 
@@ -117,17 +138,12 @@ TEST(Carry, TheTraceIsTheSameForOtherNumbers) {
 
 TEST(Carry, SharesOfTheResultAreUniform) {
   const std::size_t n = 40000;
-  for (const unsigned leaf : {1U, 4U}) {
+  for (const CompareOptions options : {CompareOptions{1, 496, Party::kServer}, CompareOptions{4, 8}}) {
     const SharedWords x{{Words(n, 200), Words(n, 77)}};
     Script script;
     for (const unsigned bits : {1U, 4U, 8U})
-      script.add(
-          [=](CostMeter& m) {
-            carry_cost(m, bits, n, {leaf, 0});
-          },
-          [&, bits](Context& c) {
-            return to_words(carry(c, bits, x.of(c), {leaf, 0}));
-          });
+      script.add([=](CostMeter& m) { carry_cost(m, bits, n, options); },
+                 [&, bits](Context& c) { return to_words(carry(c, bits, x.of(c), options)); });
     for (const Opened& r : script.run()) {
       EXPECT_LT(uniformity(r.server, 2), kUniform);
       EXPECT_LT(uniformity(r.client, 2), kUniform);
@@ -138,13 +154,14 @@ TEST(Carry, SharesOfTheResultAreUniform) {
 TEST(Carry, SharesOfEveryLeafAreUniform) {
   const std::size_t n = 40000;
   const SharedWords x{{Words(n, 0x5a3), Words(n, 0xa11)}};
-  for (const unsigned leaf : {1U, 3U, 6U, 7U}) {
-    const CarryPlan plan = plan_carry(14, {}, {leaf, 0});
+  for (const unsigned width : {1U, 2U, 3U, 6U, 8U}) {
+    CarryPlan plan;  // leaves alone
+    for (unsigned at = 0; at + width <= 2 * width; at += width) plan.leaves.push_back({at, width});
     const std::size_t leaves = plan.leaves.size();
     Script script;
-    script.add([&](CostMeter& m) { compare_leaves_cost(m, plan, n, 0); },
+    script.add([&](CostMeter& m) { compare_leaves_cost(m, plan, Party::kClient, n, 0); },
                [&](Context& c) {
-                 const CarryLeaves l = compare_leaves(c, plan, x.of(c), 0);
+                 const CarryLeaves l = compare_leaves(c, plan, Party::kClient, x.of(c), 0);
                  Words w(leaves * n);
                  for (std::size_t i = 0; i < w.size(); ++i) w[i] = Word{l.lt[i]} | l.eq[i] << 1;
                  return w;
@@ -166,7 +183,7 @@ TEST(Carry, SharesOfEveryLeafAreUniform) {
         seen[0].push_back(r.server[i] & bits);
         seen[1].push_back(r.client[i] & bits);
       }
-      for (const Words& s : seen) EXPECT_LT(uniformity(s, bits + 1), kUniform) << "leaf " << j << " of width " << leaf;
+      for (const Words& s : seen) EXPECT_LT(uniformity(s, bits + 1), kUniform) << "leaf " << j << " of width " << width;
     }
   }
 }
@@ -175,74 +192,153 @@ TEST(Carry, RefusesBadOptions) {
   const Words x(3);
   const std::array<unsigned, 2> falling{3, 2};
   const std::array<unsigned, 1> beyond{9};
-  for (const CompareOptions bad : {CompareOptions{0, 0}, CompareOptions{9, 0}, CompareOptions{4, 9}})
+  for (const CompareOptions bad : {CompareOptions{0}, CompareOptions{9}, CompareOptions{3, 4097}})
     expect_refused(Category::kUsage, [&](Context& c) { carry(c, 8, x, bad); });
   expect_refused(Category::kUsage, [&](Context& c) { carry(c, 65, x, {}); });
+  expect_refused(Category::kUsage, [&](Context& c) { carry(c, 17, x, {1}); });
+  expect_refused(Category::kUsage, [&](Context& c) { carry(c, 33, x, {2}); });
   expect_refused(Category::kUsage, [&](Context& c) { carry_with_cuts(c, 8, falling, x, {}); });
   expect_refused(Category::kUsage, [&](Context& c) { carry_with_cuts(c, 8, beyond, x, {}); });
 }
 
+std::uint64_t price_of(const CarryPlan& plan, const CompareOptions& options) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < plan.leaves.size(); ++i) sum += leaf_price(plan.leaves[i].bits, i == 0, options);
+  for (const auto& joins : plan.levels)
+    for (const auto& j : joins) sum += join_price(j.spine, options);
+  return sum;
+}
+
 TEST(CarryPlan, CoversTheNumberOnceAndCutsAreSpineNodes) {
   std::mt19937_64 rng(7);
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < 3000; ++round) {
     const auto bits = static_cast<unsigned>(1 + rng() % 64);
-    const CompareOptions options{static_cast<unsigned>(1 + rng() % 8), static_cast<unsigned>(rng() % 9)};
+    const CompareOptions options{static_cast<unsigned>(3 + rng() % 6), kPrices[rng() % 3]};
     std::vector<unsigned> cuts;
     for (unsigned c = 1; c <= bits; ++c)
-      if (rng() % (1 + bits / (1 + round % 4)) == 0) cuts.push_back(c);
-    const CarryPlan plan = plan_carry(bits, cuts, options);
-    unsigned at = 0;
+      if (rng() % bits == 0) cuts.push_back(c);
+    CarryPlan plan;
+    try {
+      plan = plan_carry(bits, cuts, options);
+    } catch (const Error& e) {
+      ASSERT_EQ(e.category(), Category::kUsage);
+      ASSERT_FALSE(cuts.empty());  // cuts may need more levels
+      continue;
+    }
+    struct Node {
+      unsigned begin, end, level;
+    };
+    std::vector<Node> nodes;
     for (const auto& leaf : plan.leaves) {
-      ASSERT_EQ(leaf.offset, at);
+      ASSERT_EQ(leaf.offset, nodes.empty() ? 0 : nodes.back().end);
       ASSERT_GE(leaf.bits, 1U);
-      ASSERT_LE(leaf.bits, options.leaf_bits);
-      at += leaf.bits;
+      ASSERT_LE(leaf.bits, 8U);
+      nodes.push_back({leaf.offset, leaf.offset + leaf.bits, 0});
     }
-    ASSERT_EQ(at, bits);
-    std::size_t covered = 1;
-    std::vector<unsigned> ends{plan.leaves[0].bits};  // bits under the spine after each level
-    for (std::size_t i = 0; i < plan.siblings.size(); ++i) {
-      ASSERT_GE(plan.siblings[i], 1U);
-      if (i < 7) {
-        ASSERT_LE(plan.siblings[i], 1U << i);
+    ASSERT_EQ(nodes.back().end, bits);
+    ASSERT_LE(plan.levels.size(), options.levels);
+    for (unsigned level = 1; level <= plan.levels.size(); ++level) {
+      std::size_t spines = 0;
+      for (const auto& j : plan.levels[level - 1]) {
+        Node& hi = nodes.at(j.hi);
+        const Node& lo = nodes.at(j.lo);
+        ASSERT_EQ(hi.begin, lo.end);
+        ASSERT_LT(hi.level, level);
+        ASSERT_LT(lo.level, level);
+        ASSERT_EQ(j.spine, lo.begin == 0);
+        spines += j.spine ? 1 : 0;
+        hi = {lo.begin, hi.end, level};
       }
-      covered += plan.siblings[i];
-      ends.push_back(plan.leaves[covered - 1].offset + plan.leaves[covered - 1].bits);
+      ASSERT_LE(spines, 1U);
     }
-    ASSERT_EQ(covered, plan.leaves.size());
-    for (std::size_t i = 0; i < cuts.size(); ++i) ASSERT_EQ(ends[plan.cut_levels[i]], cuts[i]);
-    if (cuts.empty() && options.extra_levels == 0) {
-      const std::size_t q = plan.leaves.size();
-      ASSERT_EQ(q, (bits + options.leaf_bits - 1) / options.leaf_bits);
-      ASSERT_GE(std::size_t{1} << plan.levels(), q);
-      ASSERT_TRUE(plan.levels() == 0 || (std::size_t{1} << (plan.levels() - 1)) < q);
+    ASSERT_EQ(nodes[plan.top()].begin, 0U);
+    ASSERT_EQ(plan.cuts.size(), cuts.size());
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      ASSERT_EQ(nodes[plan.cuts[i]].begin, 0U);
+      ASSERT_EQ(nodes[plan.cuts[i]].end, cuts[i]);
     }
-    std::uint64_t ands = 0;
-    for (const LevelAnds& level : level_ands(plan)) ands += level.singles + level.pairs;
-    ASSERT_EQ(ands, plan.leaves.size() - 1);
   }
 }
 
-TEST(CarryPlan, CostsWhatTheHeaderSays) {
-  const auto bits_each = [](unsigned bits, const std::vector<unsigned>& cuts, CompareOptions options) {
-    CostMeter m;
-    m.record_trace();
-    carry_with_cuts_cost(m, bits, cuts, 8000, options);
-    std::uint64_t bytes = 0;
-    for (const Message& message : m.trace()) bytes += message.bytes;
-    return std::pair(static_cast<double>(bytes) / 1000, m.cost().flights);
-  };
-  using Result = std::pair<double, std::uint64_t>;
-  // 15 bits, leaves 4 4 4 3: (4+16) + 2(4+32) + (3+16) + spine 2*4 + pair 6.
-  EXPECT_EQ(bits_each(15, {}, {4, 0}), Result(20 + 72 + 19 + 8 + 6, 4U));
-  // 4 bits of 1-bit leaves: 4*2 + 2 spine + 1 pair.
-  EXPECT_EQ(bits_each(4, {}, {1, 0}), Result(8 + 8 + 6, 4U));
-  // One more level: spine only.
-  EXPECT_EQ(bits_each(4, {}, {1, 1}), Result(8 + 12, 5U));
-  // A cut that the leaves allow at no cost.
-  EXPECT_EQ(bits_each(16, {8}, {4, 0}), bits_each(16, {}, {4, 0}));
-  EXPECT_EQ(bits_each(0, {0}, {4, 0}), Result(0, 0U));
+// Every composition of `bits` into leaves, and every binary tree over them.
+class BruteForce {
+ public:
+  BruteForce(unsigned bits, std::vector<unsigned> cuts, const CompareOptions& options)
+      : bits_(bits), cuts_(std::move(cuts)), options_(options) {
+    for (std::uint32_t ends = 0; ends < 1U << (bits - 1); ++ends) {
+      std::vector<unsigned> at{0};
+      for (unsigned i = 1; i < bits; ++i)
+        if ((ends >> (i - 1) & 1) != 0) at.push_back(i);
+      at.push_back(bits);
+      trees(at, 0, at.size() - 1, [&](std::uint64_t price, unsigned depth, std::uint64_t spine) {
+        for (const unsigned c : cuts_)
+          if ((spine >> c & 1) == 0) return;
+        if (depth <= options_.levels) best_ = std::min(best_, price);
+      });
+    }
+  }
+  std::uint64_t best() const { return best_; }
+
+ private:
+  using Found = std::function<void(std::uint64_t, unsigned, std::uint64_t)>;  // price, depth, ends of spine nodes
+  void trees(const std::vector<unsigned>& at, std::size_t from, std::size_t to, const Found& found) {
+    const std::uint64_t end = from == 0 ? std::uint64_t{1} << at[to] : 0;
+    if (to == from + 1) {
+      if (at[to] - at[from] <= 8) found(leaf_price(at[to] - at[from], from == 0, options_), 0, end);
+      return;
+    }
+    for (std::size_t mid = from + 1; mid < to; ++mid)
+      trees(at, from, mid, [&](std::uint64_t p, unsigned d, std::uint64_t s) {
+        trees(at, mid, to, [&](std::uint64_t q, unsigned e, std::uint64_t) {
+          found(p + q + join_price(from == 0, options_), std::max(d, e) + 1, s | end);
+        });
+      });
+  }
+  unsigned bits_;
+  std::vector<unsigned> cuts_;
+  CompareOptions options_;
+  std::uint64_t best_ = ~std::uint64_t{0};
+};
+
+TEST(CarryPlan, IsNeverDearerThanAnyOther) {
+  for (const unsigned price : {0U, 8U, 100U, 496U})
+    for (unsigned levels = 1; levels <= 5; ++levels)
+      for (unsigned bits = 1; bits <= 8; ++bits)
+        for (unsigned cut = 0; cut < bits; ++cut) {
+          const std::vector<unsigned> cuts = cut == 0 ? std::vector<unsigned>{} : std::vector<unsigned>{cut};
+          const CompareOptions options{levels, price};
+          const CarryPlan plan = plan_carry(bits, cuts, options);
+          ASSERT_EQ(price_of(plan, options), BruteForce(bits, cuts, options).best()) << bits << " bits, cut " << cut;
+        }
 }
 
+// What crosses the wire and the COTs, for each element.
+struct Measured {
+  double bits, cots;
+  std::uint64_t flights;
+};
+Measured measured(unsigned bits, const std::vector<unsigned>& cuts, const CompareOptions& options) {
+  CostMeter m;
+  m.record_trace();
+  carry_with_cuts_cost(m, bits, cuts, 8000, options);
+  std::uint64_t bytes = 0;
+  for (const Message& message : m.trace()) bytes += message.bytes;
+  return {static_cast<double>(bytes) / 1000, static_cast<double>(m.cost().cots[0] + m.cost().cots[1]) / 8000,
+          m.cost().flights};
+}
+
+TEST(CarryPlan, ThePriceIsWhatTheProtocolCosts) {
+  for (unsigned bits = 1; bits <= 64; ++bits)
+    for (unsigned levels = 3; levels <= 8; levels += 2)
+      for (const unsigned price : kPrices) {
+        const CompareOptions options{levels, price, kParties[bits % 2]};
+        const CarryPlan plan = plan_carry(bits, {}, options);
+        const Measured m = measured(bits, {}, options);
+        ASSERT_EQ(16 * m.bits + m.cots * price, static_cast<double>(price_of(plan, options))) << bits;
+        ASSERT_LE(m.flights, 2 + plan.levels.size());
+      }
+}
+
+// EXACT//
 }  // namespace
 }  // namespace eqo

@@ -1,18 +1,22 @@
 #pragma once
 #include <cstdint>
 
+#include "eqo/core/party.h"
 #include "eqo/core/ring.h"
 
 namespace eqo {
 
-// How comparisons are cut into leaves: public, part of the plan.
+// How comparisons are done: public, part of the plan. carry_plan.h derives the rest, the same for both parties.
+inline constexpr unsigned kMaxTreeLevels = 8, kMaxCotSixteenths = 4096;
 struct CompareOptions {
-  // Bits of a comparison leaf, 1..8: an OT of 1 out of 2^leaf_bits. Large leaves save rounds, small ones bytes; with 1
-  // the leaves are ANDs of private bits.
-  unsigned leaf_bits = 4;
-  // Levels of the AND tree beyond the fewest possible: each turns a pair of ANDs (6 bits) into a single one (4 bits),
-  // for one more flight.
-  unsigned extra_levels = 0;
+  // Most levels of the AND tree, 1..8, one flight each. Fewer save rounds, more save bytes. 3 are enough for any width;
+  // one that more levels are needed for than these (17 bits at 1, 33 at 2) is refused.
+  unsigned levels = 3;
+  // What making a COT costs, in 1/16 of a bit, 0..4096: weighs large leaves (a COT a bit) against ANDs (2 each).
+  // SoftSpoken(k): 2048 / k; silent OT: 5 to 13.
+  unsigned cot_sixteenths = 8;
+  // Receiver of the leaves' OTs: the party that knows its number first, as it sends the first message.
+  Party receiver = Party::kClient;
   friend bool operator==(const CompareOptions&, const CompareOptions&) = default;
 };
 

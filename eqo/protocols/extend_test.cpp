@@ -50,13 +50,13 @@ constexpr std::array<Knowledge, 4> kKnowledge{Knowledge::kUnsigned, Knowledge::k
                                               Knowledge::kGuarded};
 
 TEST(Extend, ExhaustiveForSmallRings) {
-  for (const unsigned leaf : {1U, 4U}) {
+  for (const unsigned levels : {1U, 4U}) {
     std::vector<Case> cases;
     for (unsigned m = 1; m <= 6; ++m)
       for (unsigned n = m; n <= m + 4; ++n)
         for (const Knowledge k : kKnowledge)
           if (m >= 2 || k != Knowledge::kGuarded) cases.push_back({Ring(m), Ring(n), k, all_shares(Ring(m))});
-    check_all(cases, {leaf, 0});
+    check_all(cases, {levels});
   }
 }
 
@@ -79,7 +79,7 @@ TEST(Extend, RandomWidthsAndSizes) {
         const Ring to(static_cast<unsigned>(n == 9 ? 64 : m + rng() % (65 - m)));
         cases.push_back({from, to, k, share(from, numbers(from, lo, hi, n, rng), rng)});
       }
-  check_all(cases, {5, 0}, 2);
+  check_all(cases, {5}, 2);
 }
 
 TEST(Extend, KnownSignIsOneOt) {

@@ -46,13 +46,8 @@ TEST(Maximum, TreesMatchTheTwin) {
   cases.push_back({Ring(9), 3, 0, {}});
   Script script;
   for (const Case& c : cases)
-    script.add(
-        [&](CostMeter& m) {
-          max_tree_cost(m, c.ring, c.k, c.n, {3, 0});
-        },
-        [&](Context& ctx) {
-          return max_tree(ctx, c.ring, c.x.of(ctx), c.k, c.n, {3, 0});
-        });
+    script.add([&](CostMeter& m) { max_tree_cost(m, c.ring, c.k, c.n, {4}); },
+               [&](Context& ctx) { return max_tree(ctx, c.ring, c.x.of(ctx), c.k, c.n, {4}); });
   const auto results = script.run(2);
   for (std::size_t j = 0; j < cases.size(); ++j) {
     const Case& c = cases[j];

@@ -62,50 +62,51 @@ void measure(benchmark::State& state, Ring ring, const CostOf& cost, const Run& 
   state.counters["flights"] = static_cast<double>(total.flights);
 }
 
-CompareOptions leaf(const benchmark::State& state) { return {static_cast<unsigned>(state.range(1)), 0}; }
+// The second argument: levels of the tree.
+CompareOptions tree(const benchmark::State& state) { return {.levels = static_cast<unsigned>(state.range(1))}; }
 Ring ring_of(const benchmark::State& state) { return Ring(static_cast<unsigned>(state.range(0))); }
 
 void carry_bench(benchmark::State& state) {
   const Ring ring = ring_of(state);
   measure(
-      state, ring, [&](CostMeter& m) { carry_cost(m, ring.bits(), kElements, leaf(state)); },
-      [&](Context& c, std::span<const Word> x) { benchmark::DoNotOptimize(carry(c, ring.bits(), x, leaf(state))); });
+      state, ring, [&](CostMeter& m) { carry_cost(m, ring.bits(), kElements, tree(state)); },
+      [&](Context& c, std::span<const Word> x) { benchmark::DoNotOptimize(carry(c, ring.bits(), x, tree(state))); });
 }
 
 void relu_bench(benchmark::State& state) {
   const Ring ring = ring_of(state);
   measure(
-      state, ring, [&](CostMeter& m) { relu_cost(m, ring, kElements, leaf(state)); },
-      [&](Context& c, std::span<const Word> x) { benchmark::DoNotOptimize(relu(c, ring, x, leaf(state))); });
+      state, ring, [&](CostMeter& m) { relu_cost(m, ring, kElements, tree(state)); },
+      [&](Context& c, std::span<const Word> x) { benchmark::DoNotOptimize(relu(c, ring, x, tree(state))); });
 }
 
-// Ring, leaf, shift.
+// Ring, levels, shift.
 void truncate_bench(benchmark::State& state, Knowledge knowledge) {
   const Ring ring = ring_of(state);
   const auto s = static_cast<unsigned>(state.range(2));
   measure(
-      state, ring, [&](CostMeter& m) { truncate_cost(m, ring, kElements, s, knowledge, leaf(state)); },
+      state, ring, [&](CostMeter& m) { truncate_cost(m, ring, kElements, s, knowledge, tree(state)); },
       [&](Context& c, std::span<const Word> x) {
-        benchmark::DoNotOptimize(truncate(c, ring, x, s, knowledge, leaf(state)));
+        benchmark::DoNotOptimize(truncate(c, ring, x, s, knowledge, tree(state)));
       });
 }
 
-// From ring, leaf, to ring.
+// From ring, levels, to ring.
 void extend_bench(benchmark::State& state, Knowledge knowledge) {
   const Ring from = ring_of(state), to(static_cast<unsigned>(state.range(2)));
   measure(
-      state, from, [&](CostMeter& m) { extend_cost(m, from, to, kElements, knowledge, leaf(state)); },
+      state, from, [&](CostMeter& m) { extend_cost(m, from, to, kElements, knowledge, tree(state)); },
       [&](Context& c, std::span<const Word> x) {
-        benchmark::DoNotOptimize(extend(c, from, to, x, knowledge, leaf(state)));
+        benchmark::DoNotOptimize(extend(c, from, to, x, knowledge, tree(state)));
       });
 }
 
-// What follows a convolution: ReLU in Z_l, shift by s into Z_{l-s}, back to Z_l. Ring, leaf, shift.
+// What follows a convolution: ReLU in Z_l, shift by s into Z_{l-s}, back to Z_l. Ring, levels, shift.
 void requantize_bench(benchmark::State& state) {
   const Ring ring = ring_of(state);
   const auto s = static_cast<unsigned>(state.range(2));
   const Ring small(ring.bits() - s);
-  const CompareOptions o = leaf(state);
+  const CompareOptions o = tree(state);
   measure(
       state, ring,
       [&](CostMeter& m) {
@@ -119,51 +120,51 @@ void requantize_bench(benchmark::State& state) {
       });
 }
 
-// Ring, leaf, window; per output.
+// Ring, levels, window; per output.
 void max_tree_bench(benchmark::State& state) {
   const Ring ring = ring_of(state);
   const auto k = static_cast<std::size_t>(state.range(2));
   measure(
-      state, ring, [&](CostMeter& m) { max_tree_cost(m, ring, k, kElements, leaf(state)); },
+      state, ring, [&](CostMeter& m) { max_tree_cost(m, ring, k, kElements, tree(state)); },
       [&](Context& c, std::span<const Word> x) {
-        benchmark::DoNotOptimize(max_tree(c, ring, x, k, kElements, leaf(state)));
+        benchmark::DoNotOptimize(max_tree(c, ring, x, k, kElements, tree(state)));
       },
       k * kElements);
 }
 
 BENCHMARK(carry_bench)
-    ->ArgNames({"ring", "leaf"})
-    ->ArgsProduct({{19}, {1, 2, 3, 4, 5, 6, 8}})
+    ->ArgNames({"ring", "levels"})
+    ->ArgsProduct({{11, 13, 15, 18}, {2, 3, 4}})
     ->Iterations(3)
     ->UseManualTime();
-BENCHMARK(relu_bench)->ArgNames({"ring", "leaf"})->ArgsProduct({{12, 16, 20}, {4}})->Iterations(3)->UseManualTime();
+BENCHMARK(relu_bench)->ArgNames({"ring", "levels"})->ArgsProduct({{12, 16, 20}, {3}})->Iterations(3)->UseManualTime();
 BENCHMARK_CAPTURE(truncate_bench, signed, Knowledge::kSigned)
-    ->ArgNames({"ring", "leaf", "s"})
-    ->Args({20, 4, 10})
+    ->ArgNames({"ring", "levels", "s"})
+    ->Args({20, 3, 10})
     ->Iterations(3)
     ->UseManualTime();
 BENCHMARK_CAPTURE(truncate_bench, non_negative, Knowledge::kNonNegative)
-    ->ArgNames({"ring", "leaf", "s"})
-    ->Args({20, 4, 10})
+    ->ArgNames({"ring", "levels", "s"})
+    ->Args({20, 3, 10})
     ->Iterations(3)
     ->UseManualTime();
 BENCHMARK_CAPTURE(extend_bench, signed, Knowledge::kSigned)
-    ->ArgNames({"ring", "leaf", "to"})
-    ->Args({10, 4, 20})
+    ->ArgNames({"ring", "levels", "to"})
+    ->Args({10, 3, 20})
     ->Iterations(3)
     ->UseManualTime();
 BENCHMARK_CAPTURE(extend_bench, non_negative, Knowledge::kNonNegative)
-    ->ArgNames({"ring", "leaf", "to"})
-    ->Args({10, 4, 20})
+    ->ArgNames({"ring", "levels", "to"})
+    ->Args({10, 3, 20})
     ->Iterations(3)
     ->UseManualTime();
 BENCHMARK(requantize_bench)
-    ->ArgNames({"ring", "leaf", "s"})
-    ->Args({18, 4, 9})
-    ->Args({20, 4, 10})
+    ->ArgNames({"ring", "levels", "s"})
+    ->Args({18, 3, 9})
+    ->Args({20, 3, 10})
     ->Iterations(3)
     ->UseManualTime();
-BENCHMARK(max_tree_bench)->ArgNames({"ring", "leaf", "k"})->Args({16, 4, 4})->Iterations(3)->UseManualTime();
+BENCHMARK(max_tree_bench)->ArgNames({"ring", "levels", "k"})->Args({16, 3, 4})->Iterations(3)->UseManualTime();
 
 }  // namespace
 }  // namespace eqo

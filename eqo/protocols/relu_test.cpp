@@ -15,8 +15,7 @@ struct Case {
 };
 
 // less_than_zero, drelu, relu and clip of every case against the plain definitions.
-void check_all(const std::vector<Case>& cases, unsigned leaf_bits, unsigned threads = 1) {
-  const CompareOptions options{leaf_bits, 0};
+void check_all(const std::vector<Case>& cases, const CompareOptions& options, unsigned threads = 1) {
   Script script;
   for (const Case& k : cases) {
     const std::size_t n = k.x.side[0].size();
@@ -45,10 +44,10 @@ void check_all(const std::vector<Case>& cases, unsigned leaf_bits, unsigned thre
 }
 
 TEST(Relu, ExhaustiveForSmallRings) {
-  for (const unsigned leaf : {1U, 3U, 4U, 8U}) {
+  for (const unsigned levels : {1U, 2U, 3U, 4U}) {
     std::vector<Case> cases;
     for (unsigned l = 1; l <= 6; ++l) cases.push_back({Ring(l), all_shares(Ring(l)), (Word{1} << (l - 1)) / 2});
-    check_all(cases, leaf);
+    check_all(cases, {levels, 8, levels % 2 == 0 ? Party::kClient : Party::kServer});
   }
 }
 
@@ -56,14 +55,14 @@ TEST(Relu, RandomWidthsAndSizes) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 rng(seed);
-  for (const unsigned leaf : {2U, 5U}) {
+  for (const unsigned levels : {3U, 5U}) {
     std::vector<Case> cases;
     for (const unsigned l : kWidths)
       for (const std::size_t n : kSizes) {
         const Ring ring(l);
         cases.push_back({ring, share(ring, numbers(ring, n, rng), rng), rng() & (ring.mask() >> 1)});
       }
-    check_all(cases, leaf, 2);
+    check_all(cases, {levels}, 2);
   }
 }
 
@@ -99,7 +98,7 @@ TEST(Relu, FlightsDontGrowWithTheTensor) {
 TEST(Relu, RefusesABadBound) {
   expect_refused(Category::kUsage, [](Context& c) { clip(c, Ring(4), Words(3), 8, {}); });
   expect_refused(Category::kUsage, [](Context& c) { clip(c, Ring(4), Words(3), 16, {}); });
-  expect_refused(Category::kUsage, [](Context& c) { relu(c, Ring(4), Words(3), {0, 0}); });
+  expect_refused(Category::kUsage, [](Context& c) { relu(c, Ring(4), Words(3), {0}); });
 }
 
 }  // namespace

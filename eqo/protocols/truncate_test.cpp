@@ -56,12 +56,12 @@ void check_all(const std::vector<Case>& cases, const CompareOptions& options, un
 }
 
 TEST(Truncate, ExhaustiveForSmallRings) {
-  for (const unsigned leaf : {1U, 2U, 3U, 4U, 8U}) {
+  for (const unsigned levels : {1U, 2U, 3U, 4U, 5U}) {
     std::vector<Case> cases;
-    for (unsigned l = 1; l <= (leaf == 4 ? 6U : 5U); ++l)
+    for (unsigned l = 1; l <= (levels == 4 ? 6U : 5U); ++l)
       for (unsigned s = 0; s < l; ++s)
         for (const Knowledge k : kKnowledge) cases.push_back({Ring(l), s, k, all_shares(Ring(l))});
-    check_all(cases, {leaf, 0});
+    check_all(cases, {levels});
   }
 }
 
@@ -69,7 +69,7 @@ TEST(Truncate, RandomWidthsShiftsAndSizes) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 rng(seed);
-  for (unsigned leaf = 3; leaf <= 6; leaf += 3) {
+  for (unsigned levels = 3; levels <= 6; levels += 3) {
     std::vector<Case> cases;
     for (const unsigned l : kWidths)
       for (const std::size_t n : kSizes)
@@ -85,7 +85,7 @@ TEST(Truncate, RandomWidthsShiftsAndSizes) {
           const auto s = static_cast<unsigned>(n == 7 ? l - 1 : rng() % l);
           cases.push_back({ring, s, k, share(ring, numbers(ring, lo, hi, n, rng), rng)});
         }
-    check_all(cases, {leaf, 1}, 2);
+    check_all(cases, {levels}, 2);
   }
 }
 

@@ -20,7 +20,7 @@ TEST(Flags, UsageErrors) {
       {"plan", model, "--batch", "many"},
       {"plan", model, "--batch", "-1"},
       {"plan", model, "--batch", "99999999999999999999"},
-      {"plan", model, "--leaf-bits", "9"},
+      {"plan", model, "--tree-levels", "9"},
       {"plan", model, "--softspoken-k", "0"},
       {"plan", model, "--reveal", "everything"},
       {"plan", model, "--network", "fast"},

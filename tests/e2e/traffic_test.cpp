@@ -30,8 +30,8 @@ TEST(Traffic, PlanEqualsLocalEqualsInfer) {
   const std::string model = small_model(folder);
   const std::vector<Words> choices{{},
                                    {"--reveal", "label"},
-                                   {"--softspoken-k", "2", "--leaf-bits", "3"},
-                                   {"--softspoken-k", "8", "--leaf-bits", "1", "--reveal", "label"}};
+                                   {"--softspoken-k", "2", "--tree-levels", "4"},
+                                   {"--softspoken-k", "8", "--tree-levels", "5", "--reveal", "label"}};
   for (const Words& flags : choices) {
     SCOPED_TRACE(::testing::PrintToString(flags));
     const json plan = run_json(Words{"plan", model} + flags);
