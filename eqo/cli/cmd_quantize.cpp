@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <map>
@@ -20,15 +21,17 @@ namespace {
 struct Args {
   std::string model, output, calibration;
   PreprocessFlags preprocess;
+  std::vector<std::string> disabled;
   QuantizeOptions options;
 };
 
 const char* conv_name(ConvDomain d) { return d == ConvDomain::kWinograd ? "winograd" : "direct"; }
 
 void quantize_command(const Output& out, const Args& args) {
+  QuantizeOptions options = args.options;
+  for (const std::string& name : args.disabled) options.disabled.insert(quant_pass(name));
   const FloatGraph graph = import_onnx(args.model);
   const auto data = open_dataset(args.calibration, Split::kTrain);
-  QuantizeOptions options = args.options;
   options.preprocess = make_preprocess(args.preprocess, graph.input_shape());
   options.classes = data->class_names();
   Progress progress("quantizing", !out.quiet);
@@ -51,13 +54,17 @@ void quantize_command(const Output& out, const Args& args) {
     out.text(fmt::format("{:<34} {:>7} {:>11} {:>9} {:>9} {:>12.3e} {:>14}", l.name, l.weights_bits, l.activation_bits,
                          l.ring_bits, conv_name(l.conv), l.sensitivity, grouped(l.bytes)));
   }
+  nlohmann::json disabled = nlohmann::json::array();
+  for (const QuantPass pass : report.disabled) disabled.push_back(quant_pass_name(pass));
   out.document({{"model", args.output},
                 {"digest", to_hex(model_digest(model))},
                 {"calibration_images", report.calibration_images},
+                {"disabled_passes", disabled},
                 {"layers", layers},
                 {"total_bytes", report.total_bytes}});
   out.text(fmt::format("{}: products {} an image, calibrated on {} images", args.output, megabytes(report.total_bytes),
                        report.calibration_images));
+  for (const QuantPass pass : report.disabled) out.text(fmt::format("without the pass '{}'", quant_pass_name(pass)));
 }
 
 }  // namespace
@@ -86,6 +93,10 @@ void add_quantize(CLI::App& app, Session& session) {
                                                                          {"weights", AccumulatorRule::kWeights},
                                                                          {"shapes", AccumulatorRule::kShapes}}));
   cmd->add_option("--calibration-images", o.calibration_images, "How many of DATA (0: 256, fewer for large networks)");
+  cmd->add_option("--disable-pass", args->disabled,
+                  fmt::format("Leave out a pass, to see what it is worth: {}", fmt::join(quant_pass_names(), ", ")))
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   cmd->add_option("--seed", o.seed, "Seed of the choice of calibration images");
   cmd->add_option("--threads", o.threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
   add_preprocess_flags(*cmd, args->preprocess);

@@ -23,7 +23,8 @@ struct DraftNode {
   int region = -1;
   std::int64_t lo = 0, hi = 0;  // of the values: seen on calibration data, or certain (RangeRule)
   bool proven_non_negative = false;
-  bool keep_proof = false;  // the region must be so wide that conversions into it keep a proven sign
+  bool beyond_inputs = false;  // the region must be a bit wider than what comes in, shifts included
+  bool keep_proof = false;     // the region must be so wide that conversions into it keep a proven sign
 };
 
 // A step's output on the calibration images.

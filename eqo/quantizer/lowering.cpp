@@ -1,7 +1,9 @@
 #include "eqo/quantizer/lowering.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -97,7 +99,8 @@ class Lowering {
       case FloatOp::kAdd: {
         std::vector<Tensor> inputs;
         for (const int i : n.inputs) inputs.push_back(operand(i));
-        return {draft_.add(align(id, inputs), layer_of(inputs)), {}};
+        if (options_.merge_residuals) return {draft_.add(align(id, inputs), layer_of(inputs)), {}};
+        return {unmerged_add(id, inputs), {}};
       }
       case FloatOp::kConcat: {
         std::vector<Tensor> inputs;
@@ -138,6 +141,43 @@ class Lowering {
       terms.push_back({t, shift, 1});
     }
     return terms;
+  }
+
+  // Bits of the activation that is made of a sum, by itself or by its readers.
+  unsigned bits_of_sum(int id) const {
+    unsigned bits = plan_.tensors[at(id)].bits;
+    for (std::size_t i = at(id) + 1; i < graph_.nodes.size(); ++i)
+      for (const int in : graph_.nodes[i].inputs)
+        if (in == id) bits = std::max(bits, plan_.tensors[i].bits);
+    return bits == 0 ? kImageBits : bits;
+  }
+
+  // A sum as it is without the residual pass: every accumulator is rounded to an activation by itself, all to one scale
+  // that leaves the largest of them one bit more than the activation that is made of the sum, and is no coarser than
+  // the activations among the branches. The sum has a ring of its own, wider than all of theirs.
+  Tensor unmerged_add(int id, std::vector<Tensor> inputs) {
+    const std::string layer = layer_of(inputs);
+    double common = 0;
+    for (const Tensor& t : inputs) {
+      if (t.activation) continue;
+      std::int64_t most = 0;
+      for (const std::int64_t v : t.values->data) most = std::max(most, std::abs(v));
+      const int kept = static_cast<int>(bits_of_sum(id)) + 1;
+      const int drop = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most))) - kept;
+      common = std::max(common, std::ldexp(t.scale, std::max(drop, 0)));
+    }
+    for (const Tensor& t : inputs)
+      if (t.activation && common > 0) common = std::min(common, t.scale);
+    for (Tensor& t : inputs) {
+      if (t.activation) continue;
+      const int shift = exact_log2_ratio(common, t.scale);
+      if (shift > 0)
+        t = draft_.truncate_reduce(draft_.add_constant(t, std::int64_t{1} << (shift - 1)),
+                                   static_cast<unsigned>(shift));
+    }
+    Tensor sum = draft_.add(align(id, inputs), layer);
+    draft_.node(sum).beyond_inputs = true;
+    return sum;
   }
 
   Tensor linear(int id) {

@@ -20,6 +20,7 @@ struct LayerChoice {
 struct LoweringOptions {
   bool bias_correction = true;
   bool compensate_rounding = true;
+  bool merge_residuals = true;  // add accumulators as they are; else every one is truncated by itself first
   std::function<void(std::size_t)> after_node;
 };
 

@@ -102,8 +102,18 @@ class Progress {
   double total_ = 0, done_ = 0;
 };
 
-Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, const QuantizeOptions& options,
+// Without the Winograd pass nothing may ask for that domain.
+void leave_out_winograd(QuantizeOptions& options) {
+  if (options.disabled.count(QuantPass::kWinograd) == 0) return;
+  bool asked = options.conv == ConvChoice::kWinograd;
+  for (const auto& [name, layer] : options.layers) asked = asked || layer.domain == ConvDomain::kWinograd;
+  if (asked) throw usage_error("Winograd's algorithm is asked for and its pass is disabled", "leave out one of them");
+  options.conv = ConvChoice::kDirect;
+}
+
+Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, QuantizeOptions options,
                       QuantizeReport* report) {
+  leave_out_winograd(options);
   const AccumulatorRule rule = options.accumulators;
   for (const float v : images.data)
     if (!std::isfinite(v)) throw data_error("a calibration image has a value that is not finite");
@@ -123,9 +133,13 @@ Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, cons
   LoweringOptions lowering;
   lowering.bias_correction = options.bias_correction;
   lowering.compensate_rounding = options.compensate_rounding;
+  lowering.merge_residuals = options.disabled.count(QuantPass::kResidual) == 0;
   lowering.after_node = [&](std::size_t i) { progress(i); };
   const Lowered lowered = lower(prepared, plan, groups, scales, stats, choices, images, lowering, draft);
-  Model model = assign_rings(draft, lowered.output);
+  RingOptions rings;
+  rings.minimise = options.disabled.count(QuantPass::kRings) == 0;
+  rings.share_extensions = options.disabled.count(QuantPass::kShareExtend) == 0;
+  Model model = assign_rings(draft, lowered.output, rings);
 
   model.plan.name = prepared.name.empty() ? "model" : prepared.name;
   model.plan.preprocess = options.preprocess;
@@ -136,6 +150,7 @@ Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, cons
   if (report != nullptr) {
     *report = describe(prepared, plan, lowered, model);
     report->calibration_images = images.count;
+    report->disabled = options.disabled;
   }
   return model;
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "eqo/data/preprocess.h"
 #include "eqo/importer/float_graph.h"
 #include "eqo/model/graph.h"
+#include "eqo/quantizer/quant_pass.h"
 
 namespace eqo {
 
@@ -36,6 +38,7 @@ struct QuantizeOptions {
   bool bias_correction = true;         // put the layers' mean error on the calibration images into their bias
   bool compensate_rounding = true;     // round each weight so that it makes up for the errors of those before it
   std::size_t calibration_images = 0;  // 0: 256, fewer for large networks; never more than the data has
+  std::set<QuantPass> disabled;        // passes that are left out, to see what each is worth
   Preprocess preprocess;               // its shape must be the graph's input
   std::vector<std::string> classes;    // names for the plan; ignored unless there is one for every logit
   std::uint64_t seed = 1;
@@ -64,6 +67,7 @@ struct QuantizeReport {
   std::vector<Layer> layers;
   std::uint64_t total_bytes = 0;
   std::size_t calibration_images = 0;
+  std::set<QuantPass> disabled;
 };
 
 // Post-training quantization of a float network (batch norms are folded first). Deterministic for the same inputs,

@@ -22,11 +22,13 @@ bool reads_signed(Op op) {
 
 class Assignment {
  public:
-  Assignment(const Draft& draft, int output) : draft_(draft), output_(output), live_(draft.nodes().size(), false) {
+  Assignment(const Draft& draft, int output, const RingOptions& options)
+      : draft_(draft), options_(options), output_(output), live_(draft.nodes().size(), false) {
     resolve_inputs();
     find_regions();
     widen_to_values();
     widen_to_constraints();
+    if (!options_.minimise) widen_to_widest();
     find_demands();
   }
 
@@ -136,8 +138,27 @@ class Assignment {
           widen(in, width(id) + node.shift, changed);
           widen(id, width(in) - node.shift, changed);
         }
+        if (draft(id).beyond_inputs)
+          for (std::size_t k = 0; k < inputs_[i].size(); ++k)
+            if (regions_[at(inputs_[i][k])] != regions_[i])
+              widen(id, proof[at(inputs_[i][k])] + node.input_shifts[k] + 1, changed);
         if (draft(id).keep_proof) widen(id, proof[at(inputs_[i][0])], changed);
       }
+    }
+  }
+
+  // One ring for all products. What is truncated out of it, and what must be wider than that, follows.
+  void widen_to_widest() {
+    for (bool changed = true; changed;) {
+      changed = false;
+      unsigned widest = 1;
+      const auto for_products = [&](auto&& visit) {
+        for (std::size_t i = 0; i < live_.size(); ++i)
+          if (live_[i] && draft(static_cast<int>(i)).node.op == Op::kConv) visit(static_cast<int>(i));
+      };
+      for_products([&](int id) { widest = std::max(widest, width(id)); });
+      for_products([&](int id) { widen(id, widest, changed); });
+      widen_to_constraints();
     }
   }
 
@@ -183,11 +204,30 @@ class Assignment {
     const DraftNode& d = draft(id);
     Node node = d.node;
     node.inputs.clear();
-    for (const int in : inputs_[at(id)])
-      node.inputs.push_back(emitted_.at({in, node.op == Op::kTruncateReduce ? width(in) : bits}));
+    for (const int in : inputs_[at(id)]) {
+      const unsigned wanted = node.op == Op::kTruncateReduce ? width(in) : bits;
+      const bool own_extension = !options_.share_extensions && !floating(in) && wanted > width(in);
+      node.inputs.push_back(own_extension ? convert(Op::kExtend, in, emitted_.at({in, width(in)}), wanted)
+                                          : emitted_.at({in, wanted}));
+    }
     if (floating(id) && demands_[at(id)].size() > 1) node.name.append("@").append(std::to_string(bits));
     node.type.ring_bits = node.op == Op::kInput ? bits : 0;
     return push(std::move(node), d.secrets);
+  }
+
+  // The value of `id`, written as step `from`, in another ring.
+  int convert(Op op, int id, int from, unsigned bits) {
+    Node node;
+    node.op = op;
+    node.layer = draft(id).node.layer;
+    node.name = model_.plan.nodes[at(emitted_.at({id, width(id)}))].name;
+    node.name.append(op == Op::kExtend ? "/extend" : "/reduce").append(std::to_string(bits));
+    node.inputs = {from};
+    node.type.shape = draft(id).node.type.shape;
+    node.type.ring_bits = bits;
+    NodeSecrets secrets;
+    secrets.scale = draft(id).secrets.scale;
+    return push(std::move(node), std::move(secrets));
   }
 
   void emit_node(int id) {
@@ -199,30 +239,19 @@ class Assignment {
     const unsigned own = width(id);
     const int base = emitted_[{id, own}] = emit_in_ring(id, own);
     if (rings.empty()) return;
-    const auto convert = [&](Op op, const char* suffix, int from, unsigned bits) {
-      Node node;
-      node.op = op;
-      node.layer = draft(id).node.layer;
-      node.name = model_.plan.nodes[at(base)].name + suffix + std::to_string(bits);
-      node.inputs = {from};
-      node.type.shape = draft(id).node.type.shape;
-      node.type.ring_bits = bits;
-      NodeSecrets secrets;
-      secrets.scale = draft(id).secrets.scale;
-      emitted_[{id, bits}] = push(std::move(node), std::move(secrets));
-    };
     const unsigned widest = *rings.rbegin();
-    if (widest > own) convert(Op::kExtend, "/extend", base, widest);
+    if (widest > own && options_.share_extensions) emitted_[{id, widest}] = convert(Op::kExtend, id, base, widest);
     for (const unsigned bits : rings) {
-      if (bits == own || bits == widest) {
-        if (bits < own) convert(Op::kReduce, "/reduce", base, bits);
-        continue;
+      if (bits < own) {
+        emitted_[{id, bits}] = convert(Op::kReduce, id, base, bits);
+      } else if (bits > own && bits < widest && options_.share_extensions) {
+        emitted_[{id, bits}] = convert(Op::kReduce, id, emitted_.at({id, widest}), bits);
       }
-      convert(Op::kReduce, "/reduce", bits < own ? base : emitted_.at({id, widest}), bits);
     }
   }
 
   const Draft& draft_;
+  RingOptions options_;
   int output_;
   unsigned output_bits_ = 0;
   std::vector<bool> live_;
@@ -243,6 +272,8 @@ unsigned ring_bits_for(std::int64_t lo, std::int64_t hi, unsigned guard) {
   return bits + 1 + guard;
 }
 
-Model assign_rings(const Draft& draft, int output) { return Assignment(draft, output).emit(); }
+Model assign_rings(const Draft& draft, int output, const RingOptions& options) {
+  return Assignment(draft, output, options).emit();
+}
 
 }  // namespace eqo::quant

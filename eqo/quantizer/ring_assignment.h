@@ -11,7 +11,11 @@ namespace eqo::quant {
 // linear steps read may wrap. A region that is truncated by s bits is s bits wider than the one behind it; one
 // extension of an activation serves all its readers, the narrower of which reduce it. Throws model_error if a ring
 // would need more than 64 bits.
-Model assign_rings(const Draft& draft, int output);
+struct RingOptions {
+  bool minimise = true;          // else every region with a product has the widest one's ring
+  bool share_extensions = true;  // else every reader in a wider ring has its own extension
+};
+Model assign_rings(const Draft& draft, int output, const RingOptions& options = {});
 
 // Width of a ring for values in [lo, hi], with `guard` bits to spare.
 unsigned ring_bits_for(std::int64_t lo, std::int64_t hi, unsigned guard);
