@@ -150,42 +150,59 @@ OneOfManyReceiver::OneOfManyReceiver(Context& ctx, unsigned m, unsigned w, std::
   });
 }
 
-Words OneOfManyReceiver::finish() {
+Words OneOfManyReceiver::finish() { return finish(false); }
+Words OneOfManyReceiver::finish_shares() { return finish(true); }
+
+Words OneOfManyReceiver::finish(bool shares) {
   const Layout layout(m_, w_);
-  const std::size_t n = pads_.size();
+  const std::size_t n = pads_.size(), skipped = shares ? 1 : 0, sent = layout.values - skipped;
   if (layout.one_word()) {
-    const Words tables = ctx_.channel.recv_words(n, static_cast<unsigned>(layout.table_bits()));
-    for (std::size_t i = 0; i < n; ++i) pads_[i] ^= tables[i] >> (choices_[i] * w_) & Ring(w_).mask();
+    const unsigned low = shares ? w_ : 0;  // message 0, which is not sent, reads as 0
+    const Words tables = ctx_.channel.recv_words(n, static_cast<unsigned>(layout.table_bits()) - low);
+    for (std::size_t i = 0; i < n; ++i) pads_[i] ^= tables[i] << low >> (choices_[i] * w_) & Ring(w_).mask();
   } else {
-    const Words all = ctx_.channel.recv_words(n * layout.values, w_);
+    const Words all = ctx_.channel.recv_words(n * sent, w_);
     for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t v = 0; v < layout.values; ++v)
-        pads_[i] ^= all[i * layout.values + v] & equal_mask(v, choices_[i]);
+      for (std::size_t v = 0; v < sent; ++v) pads_[i] ^= all[i * sent + v] & equal_mask(v + skipped, choices_[i]);
     }
   }
   choices_.clear();
   return std::move(pads_);
 }
 
-void one_of_many_transfer_tables(Context& ctx, unsigned m, unsigned w, std::span<const Word> tables) {
+namespace {
+
+// Sends all messages, or all but message 0 and returns the shares.
+Words send_tables(Context& ctx, unsigned m, unsigned w, std::span<const Word> tables, bool shares) {
   const Layout layout(m, w);
   if (!layout.one_word()) throw internal_error("one-of-many OT: a table of more than 64 bits");
   const std::size_t n = tables.size();
   const CotSenderBatch cots = ctx.ot.take_sender(n * m);
   const Bits corrections = ctx.channel.recv_bits(n * m);
-  const Ring table_ring(static_cast<unsigned>(layout.table_bits()));
-  Words message(n);
+  const Ring table_ring(static_cast<unsigned>(layout.table_bits())), ring(w);
+  Word ones = 0;  // the lowest bit of each message
+  for (std::size_t v = 0; v < layout.values; ++v) ones |= Word{1} << (v * w);
+  Words message(n), share(shares ? n : 0);
   ctx.threads.parallel_for(n, grain(layout), [&](std::size_t begin, std::size_t end) {
     SenderPads pads(layout, cots, corrections);
     for_batches(layout, begin, end, [&](std::size_t first, std::size_t count) {
       const Word* const pad = pads.make(first, count);
-      for (std::size_t i = 0; i < count; ++i) message[first + i] = table_ring.reduce(tables[first + i] ^ pad[2 * i]);
+      for (std::size_t i = 0; i < count; ++i) {
+        const Word masked = table_ring.reduce(tables[first + i] ^ pad[2 * i]);
+        if (shares) {
+          share[first + i] = ring.reduce(masked);
+          message[first + i] = (masked ^ ones * share[first + i]) >> w;
+        } else {
+          message[first + i] = masked;
+        }
+      }
     });
   });
-  ctx.channel.send_words(message, table_ring.bits());
+  ctx.channel.send_words(message, table_ring.bits() - (shares ? w : 0));
+  return share;
 }
 
-void one_of_many_transfer(Context& ctx, unsigned m, unsigned w, std::span<const Word> messages) {
+Words send_messages(Context& ctx, unsigned m, unsigned w, std::span<const Word> messages, bool shares) {
   const Layout layout(m, w);
   if (messages.size() % layout.values != 0) throw internal_error("one-of-many OT: the number of messages");
   const std::size_t n = messages.size() / layout.values;
@@ -196,25 +213,47 @@ void one_of_many_transfer(Context& ctx, unsigned m, unsigned w, std::span<const 
       for (std::size_t v = 0; v < layout.values; ++v)
         tables[i] |= ring.reduce(messages[i * layout.values + v]) << (v * w);
     }
-    one_of_many_transfer_tables(ctx, m, w, tables);
-    return;
+    return send_tables(ctx, m, w, tables, shares);
   }
   const CotSenderBatch cots = ctx.ot.take_sender(n * m);
   const Bits corrections = ctx.channel.recv_bits(n * m);
-  Words message(messages.size());
+  const std::size_t skipped = shares ? 1 : 0, sent = layout.values - skipped;
+  Words message(n * sent), share(shares ? n : 0);
   ctx.threads.parallel_for(n, grain(layout), [&](std::size_t begin, std::size_t end) {
     SenderPads pads(layout, cots, corrections);
     for_batches(layout, begin, end, [&](std::size_t first, std::size_t count) {
       const Word* const pad = pads.make(first, count);
       for (std::size_t i = 0; i < count; ++i) {
-        for (std::size_t v = 0; v < layout.values; ++v) {
-          const std::size_t at = (first + i) * layout.values + v;
-          message[at] = ring.reduce(messages[at] ^ message_at(pad + i * 2 * layout.blocks, v, w));
-        }
+        const auto masked = [&](std::size_t v) {
+          return ring.reduce(messages[(first + i) * layout.values + v] ^ message_at(pad + i * 2 * layout.blocks, v, w));
+        };
+        Word own = 0;
+        if (shares) share[first + i] = own = masked(0);
+        for (std::size_t v = skipped; v < layout.values; ++v)
+          message[(first + i) * sent + v - skipped] = masked(v) ^ own;
       }
     });
   });
   ctx.channel.send_words(message, w);
+  return share;
+}
+
+}  // namespace
+
+void one_of_many_transfer_tables(Context& ctx, unsigned m, unsigned w, std::span<const Word> tables) {
+  send_tables(ctx, m, w, tables, false);
+}
+
+void one_of_many_transfer(Context& ctx, unsigned m, unsigned w, std::span<const Word> messages) {
+  send_messages(ctx, m, w, messages, false);
+}
+
+Words one_of_many_shares_of_tables(Context& ctx, unsigned m, unsigned w, std::span<const Word> tables) {
+  return send_tables(ctx, m, w, tables, true);
+}
+
+Words one_of_many_shares(Context& ctx, unsigned m, unsigned w, std::span<const Word> messages) {
+  return send_messages(ctx, m, w, messages, true);
 }
 
 void one_of_many_cost(CostMeter& meter, Party sender, unsigned m, unsigned w, std::uint64_t n) {
@@ -222,6 +261,13 @@ void one_of_many_cost(CostMeter& meter, Party sender, unsigned m, unsigned w, st
   meter.cots(sender, n * m);
   meter.send(other(sender), packed_bytes(n * m, 1));
   meter.send(sender, packed_bytes(n * layout.values, w));
+}
+
+void one_of_many_shares_cost(CostMeter& meter, Party sender, unsigned m, unsigned w, std::uint64_t n) {
+  const Layout layout(m, w);
+  meter.cots(sender, n * m);
+  meter.send(other(sender), packed_bytes(n * m, 1));
+  meter.send(sender, packed_bytes(n * (layout.values - 1), w));
 }
 
 }  // namespace eqo

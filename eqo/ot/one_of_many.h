@@ -15,8 +15,10 @@ class OneOfManyReceiver {
  public:
   OneOfManyReceiver(Context& ctx, unsigned m, unsigned w, std::span<const std::uint8_t> choices);
   Words finish();
+  Words finish_shares();  // of one_of_many_shares()
 
  private:
+  Words finish(bool shares);
   Context& ctx_;
   unsigned m_, w_;
   Bits choices_;
@@ -28,6 +30,15 @@ void one_of_many_transfer(Context& ctx, unsigned m, unsigned w, std::span<const 
 // The same with 2^m * w <= 64 and one word an instance: tables[i] holds its message v in bits [v * w, (v + 1) * w).
 // The same bytes on the wire; faster, and an eighth to a 64th of the memory.
 void one_of_many_transfer_tables(Context& ctx, unsigned m, unsigned w, std::span<const Word> tables);
+
+// XOR shares of messages[i * 2^m + choices[i]]: the sender's is returned, the receiver's is what finish_shares() gives.
+// The sender's share is message 0 masked by row 0's pad, so that row 0 need not be sent: a receiver with choice 0 has
+// the pad as its share. Both shares are uniform to the other party: neither party chooses the pad, and of a row that is
+// not its choice the receiver knows none. Tables as above; messages of any size.
+// Cost: n * m bits, then n * (2^m - 1) * w bits; n * m COTs.
+Words one_of_many_shares_of_tables(Context& ctx, unsigned m, unsigned w, std::span<const Word> tables);
+Words one_of_many_shares(Context& ctx, unsigned m, unsigned w, std::span<const Word> messages);
+void one_of_many_shares_cost(CostMeter& meter, Party sender, unsigned m, unsigned w, std::uint64_t n);
 
 void one_of_many_cost(CostMeter& meter, Party sender, unsigned m, unsigned w, std::uint64_t n);
 

@@ -38,6 +38,7 @@ struct Transfer {
   std::size_t n;
   Party sender;
   bool tables;
+  bool shares = false;
 };
 
 // All in one session, one after another, so that the base OTs are made once.
@@ -46,14 +47,19 @@ void run_all(const std::vector<Transfer>& runs, unsigned threads, std::uint64_t 
   std::vector<Case> cases;
   for (const Transfer& r : runs) cases.push_back(random_case(r.m, r.w, r.n, rng));
   const auto cost = [&](CostMeter& meter) {
-    for (const Transfer& r : runs) one_of_many_cost(meter, r.sender, r.m, r.w, r.n);
+    for (const Transfer& r : runs)
+      (r.shares ? one_of_many_shares_cost : one_of_many_cost)(meter, r.sender, r.m, r.w, r.n);
   };
   const auto party = [&](Context& ctx) {
     std::vector<Words> received(runs.size());
     for (std::size_t i = 0; i < runs.size(); ++i) {
       const Transfer& r = runs[i];
       if (ctx.party != r.sender) {
-        received[i] = OneOfManyReceiver(ctx, r.m, r.w, cases[i].choices).finish();
+        OneOfManyReceiver receiver(ctx, r.m, r.w, cases[i].choices);
+        received[i] = r.shares ? receiver.finish_shares() : receiver.finish();
+      } else if (r.shares) {
+        received[i] = r.tables ? one_of_many_shares_of_tables(ctx, r.m, r.w, cases[i].tables)
+                               : one_of_many_shares(ctx, r.m, r.w, cases[i].messages);
       } else if (r.tables) {
         one_of_many_transfer_tables(ctx, r.m, r.w, cases[i].tables);
       } else {
@@ -64,9 +70,14 @@ void run_all(const std::vector<Transfer>& runs, unsigned threads, std::uint64_t 
   };
   const auto [server, client] = run_protocol(cost, party, party, threads);
   EXPECT_TRUE(traffic_is(server, client, predicted({}, cost)));
-  for (std::size_t i = 0; i < runs.size(); ++i)
-    EXPECT_EQ((runs[i].sender == Party::kServer ? client : server).result[i], cases[i].expected)
-        << "m " << runs[i].m << ", w " << runs[i].w << ", n " << runs[i].n;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const bool server_sends = runs[i].sender == Party::kServer;
+    Words got = (server_sends ? client : server).result[i];
+    const Words& share = (server_sends ? server : client).result[i];
+    ASSERT_EQ(share.size(), runs[i].shares ? got.size() : 0);
+    for (std::size_t k = 0; k < share.size(); ++k) got[k] ^= share[k];
+    EXPECT_EQ(got, cases[i].expected) << "m " << runs[i].m << ", w " << runs[i].w << ", n " << runs[i].n;
+  }
 }
 
 TEST(OneOfMany, AllChoiceWidthsAndMessageWidths) {
@@ -86,6 +97,39 @@ TEST(OneOfMany, Tables) {
     for (unsigned w = 1; w << m <= 64; ++w) runs.push_back({m, w, 100 + w, Party::kServer, true});
   }
   run_all(runs, 1, 2);
+}
+
+TEST(OneOfMany, Shares) {
+  std::vector<Transfer> runs;
+  for (unsigned m = 1; m <= 8; ++m)
+    for (unsigned w = 1; w <= 64; w = w < 9 ? w + 1 : w * 5 / 4)
+      for (const bool tables : {false, true}) {
+        if (tables && w << m > 64) continue;
+        runs.push_back({m, w, std::array<std::size_t, 4>{1, 5, 130, 300}[(m + w) % 4],
+                        w % 2 == 0 ? Party::kServer : Party::kClient, tables, true});
+      }
+  runs.push_back({3, 2, 30000, Party::kServer, true, true});
+  runs.push_back({3, 2, 0, Party::kServer, true, true});
+  run_all(runs, 2, 4);
+}
+
+// Whatever the choice and the message, each party's share alone is uniform.
+TEST(OneOfMany, SharesAreUniform) {
+  constexpr std::size_t kRuns = 8000;
+  for (const unsigned choice : {0U, 2U}) {
+    const auto party = [&](Context& ctx) {
+      if (ctx.party == Party::kClient)
+        return OneOfManyReceiver(ctx, 2, 1, Bits(kRuns, static_cast<std::uint8_t>(choice))).finish_shares();
+      return one_of_many_shares_of_tables(ctx, 2, 1, Words(kRuns, 0b0101));
+    };
+    const auto [server, client] =
+        run_protocol([](CostMeter& m) { one_of_many_shares_cost(m, Party::kServer, 2, 1, kRuns); }, party, party);
+    for (const Words& share : {server.result, client.result}) {
+      std::size_t ones = 0;
+      for (const Word s : share) ones += s;
+      EXPECT_NEAR(static_cast<double>(ones), kRuns / 2, 7 * 45);  // 7 standard deviations
+    }
+  }
 }
 
 TEST(OneOfMany, NothingAndMuch) {

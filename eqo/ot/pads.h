@@ -13,6 +13,7 @@ namespace eqo {
 inline constexpr std::uint64_t kRingCotDomain = 1;
 inline constexpr std::uint64_t kBitTripleDomain = 2;
 inline constexpr std::uint64_t kOneOfManyDomain = 3;
+inline constexpr std::uint64_t kBitProductDomain = 4;
 
 // The COTs that one task of a thread pool works on at least, and that are hashed at once.
 inline constexpr std::size_t kPadGrain = 4096;

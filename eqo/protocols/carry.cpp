@@ -22,12 +22,14 @@ std::vector<unsigned> inner_cuts(std::span<const unsigned> cuts, unsigned bits) 
 struct Tree {
   CarryLeaves leaves;
   std::size_t n;
-  std::span<std::uint8_t> lt(std::size_t node) { return std::span(leaves.lt).subspan(node * n, n); }
-  std::span<std::uint8_t> eq(std::size_t node) { return std::span(leaves.eq).subspan(node * n, n); }
-  // lt = lt_hi ^ (eq_hi & lt_lo), eq = eq_hi & eq_lo; the spine needs no eq.
-  AndTerm join(const CarryPlan::Join& j) {
-    if (j.spine) return {eq(j.hi), lt(j.lo), {}, lt(j.hi), {}};
-    return {eq(j.hi), lt(j.lo), eq(j.lo), lt(j.hi), eq(j.hi)};
+  std::span<std::uint8_t> carry(std::size_t node) { return std::span(leaves.carry).subspan(node * n, n); }
+  std::span<std::uint8_t> propagate(std::size_t node) { return std::span(leaves.propagate).subspan(node * n, n); }
+  // carry = hi ^ p_hi (lo ^ hi), propagate = p_hi p_lo, which the spine does not need. What is below is used up.
+  AndTerm join(Context& ctx, const CarryPlan::Join& j) {
+    const auto hi = carry(j.hi), lo = carry(j.lo);
+    for_each_index(ctx, n, [&](std::size_t i) { lo[i] = static_cast<std::uint8_t>(lo[i] ^ hi[i]); });
+    if (j.spine) return {propagate(j.hi), lo, {}, hi, {}};
+    return {propagate(j.hi), lo, propagate(j.lo), hi, propagate(j.hi)};
   }
 };
 
@@ -45,23 +47,28 @@ Carries carry_with_cuts(Context& ctx, unsigned bits, std::span<const unsigned> c
   }
   const CarryPlan plan = plan_carry(bits, inner, options);
   Tree tree{compare_leaves(ctx, plan, options.receiver, x, (plan.leaves.size() - 1) * n), n};
+  std::vector<Bits> at_cut(plan.cuts.size());
+  const auto copy = [&](std::size_t node) {
+    const auto bit = tree.carry(node);
+    return Bits(bit.begin(), bit.end());
+  };
   std::size_t used = 0;
   for (const auto& joins : plan.levels) {
     std::vector<AndTerm> terms;
-    for (const CarryPlan::Join& j : joins) terms.push_back(tree.join(j));
+    for (const CarryPlan::Join& j : joins) {
+      const auto cut = std::find(plan.cuts.begin(), plan.cuts.end(), j.lo);
+      if (cut != plan.cuts.end()) at_cut[static_cast<std::size_t>(cut - plan.cuts.begin())] = copy(j.lo);
+      terms.push_back(tree.join(ctx, j));
+    }
     and_round(ctx, terms, tree.leaves.triples, used);
     used += terms.size() * n;
   }
 
-  const auto copy = [&](std::size_t node) {
-    const auto bit = tree.lt(node);
-    return Bits(bit.begin(), bit.end());
-  };
-  for (const unsigned cut : cuts) {
-    const auto at = static_cast<std::size_t>(std::find(inner.begin(), inner.end(), cut) - inner.begin());
-    out.at_cuts.push_back(cut == 0 ? Bits(n) : copy(plan.cuts[at]));
-  }
   out.top = copy(plan.top());
+  for (const unsigned cut : cuts) {
+    const auto k = static_cast<std::size_t>(std::find(inner.begin(), inner.end(), cut) - inner.begin());
+    out.at_cuts.push_back(cut == 0 ? Bits(n) : cut == bits ? out.top : at_cut[k]);
+  }
   return out;
 }
 

@@ -14,14 +14,15 @@ namespace eqo {
 //   in   bits  n, 0..64 (0: the carry is 0, nothing is sent)
 //        x [N] own numbers; only their low n bits count
 //   out  XOR-shared bits [N], fresh
-// Leaves of up to leaf_bits bits by 1-out-of-2^m OT (less-than and equal in one OT; the lowest leaf less-than only;
-// 1-bit leaves by an AND of private bits), the client being the receiver, then a tree of ANDs (carry_plan.h).
+// Leaves of 1 to 8 bits (carry_leaves.h), then a tree of ANDs that joins neighbours (carry_plan.h).
 // Source: Garay, Schoenmakers, Villegas, PKC 2007 (the tree); Rathee et al., "CrypTFlow2", CCS 2020, section 3.1
-// (leaves by OT, ANDs with a common operand). Different here: uneven leaves, the tree's shape, inner nodes as outputs.
-// Security: semi-honest; the server sees masked choice bits, both see masked operands of ANDs, all uniform to them; the
-// client learns from each OT one entry masked by the server's random share. Constant time in the numbers.
-// Cost: a leaf of m bits: m + 2^m * 2 bits (the lowest m + 2^m, one of a single bit 2); 4 bits a spine AND, 6 bits for
-// each other pair of ANDs; flights: 2, and 1 a level. carry_cost() is exact.
+// (leaves by OT, ANDs with a common operand). Different here: carry and propagate bits as in an adder, so that leaves
+// of one bit are local and those of two need no table; the cheapest uneven leaves and tree for a depth; inner nodes as
+// outputs.
+// Security: semi-honest; both parties see masked bits only, each mask a bit of a random OT that they do not know; a
+// table's receiver learns one entry masked by the sender's share. Constant time in the numbers.
+// Cost: leaves of 1, 2, 3, 4 bits: 0, 5, 13, 26 bits (leaf_cost); leaf 0: 2, 5, 10, 19; 4 bits a spine AND, 6 for each
+// other join. Flights: 1 (2 if there are tables), and 1 a level. carry_cost() is exact.
 Bits carry(Context& ctx, unsigned bits, std::span<const Word> x, const CompareOptions& options);
 void carry_cost(CostMeter& meter, unsigned bits, std::uint64_t n, const CompareOptions& options);
 

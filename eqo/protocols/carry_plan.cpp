@@ -6,6 +6,7 @@
 #include <string>
 
 #include "eqo/core/error.h"
+#include "eqo/protocols/carry_leaves.h"
 
 namespace eqo {
 namespace {
@@ -23,8 +24,8 @@ using Table = std::array<std::array<Best, kMaxBits + 1>, kMaxTreeLevels + 1>;  /
 
 class Planner {
  public:
-  Planner(unsigned bits, std::span<const unsigned> cuts, const CompareOptions& options)
-      : bits_(bits), levels_(options.levels) {
+  Planner(unsigned bits, std::span<const unsigned> cuts, const CompareOptions& options, unsigned levels)
+      : bits_(bits), levels_(levels) {
     // highest_start_[hi]: a leaf or subtree that ends at bit hi starts there or above, or it would straddle a cut.
     unsigned below = 0;
     std::size_t next = 0;
@@ -58,9 +59,11 @@ class Planner {
     }
   }
 
+  bool possible() const { return spine_[levels_][bits_].price < kNone; }
+
   CarryPlan plan(std::span<const unsigned> cuts) {
-    if (spine_[levels_][bits_].price >= kNone)
-      throw usage_error("a comparison of " + std::to_string(bits_) + " bits needs more than " +
+    if (!possible())
+      throw usage_error("the cuts of a comparison of " + std::to_string(bits_) + " bits need more than " +
                         std::to_string(levels_) + " tree levels");
     unsigned level = levels_;
     while (level > 0 && spine_[level][bits_].split == bits_) --level;
@@ -118,12 +121,17 @@ CarryPlan plan_carry(unsigned bits, std::span<const unsigned> cuts, const Compar
       throw usage_error("carry cut " + std::to_string(cut) + " of " + std::to_string(bits) + " bits");
     from = cut;
   }
-  return Planner(bits, cuts, options).plan(cuts);
+  if (!Planner(bits, {}, options, options.levels).possible())
+    throw usage_error("a comparison of " + std::to_string(bits) + " bits needs more than " +
+                      std::to_string(options.levels) + " tree levels");
+  unsigned levels = options.levels;
+  while (!Planner(bits, cuts, options, levels).possible() && levels < kMaxTreeLevels) ++levels;
+  return Planner(bits, cuts, options, levels).plan(cuts);
 }
 
 std::uint64_t leaf_price(unsigned bits, bool lowest, const CompareOptions& options) {
-  const std::uint64_t wire = bits == 1 ? 2 : bits + ((std::uint64_t{lowest ? 1U : 2U}) << bits);
-  return 16 * wire + std::uint64_t{bits} * options.cot_sixteenths;
+  const LeafCost cost = leaf_cost(bits, lowest);
+  return 16 * cost.bits + cost.cots * options.cot_sixteenths;
 }
 
 std::uint64_t join_price(bool spine, const CompareOptions& options) {

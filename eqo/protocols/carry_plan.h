@@ -28,7 +28,8 @@ struct CarryPlan {
 // The cheapest such plan with at most options.levels levels, by dynamic programming over uneven leaves of 1 to 8 bits
 // and all shapes of the subtrees; among equally cheap ones one with the fewest levels. A cut s (1 <= s <= bits,
 // increasing) asks for the carry out of the low s bits: leaves and subtrees do not straddle it.
-// bits is 1..64. Throws usage_error for options or cuts out of range, and if there is no such plan.
+// bits is 1..64. If the cuts of a wide number need more levels than allowed, the plan has as few more as possible: one
+// for one cut. Throws usage_error for options or cuts out of range, and if `bits` alone need more.
 CarryPlan plan_carry(unsigned bits, std::span<const unsigned> cuts, const CompareOptions& options);
 
 // The price that plan_carry minimises, in 1/16 bits: what crosses the wire and what making the COTs costs.

@@ -9,8 +9,8 @@ namespace eqo {
 // How comparisons are done: public, part of the plan. carry_plan.h derives the rest, the same for both parties.
 inline constexpr unsigned kMaxTreeLevels = 8, kMaxCotSixteenths = 4096;
 struct CompareOptions {
-  // Most levels of the AND tree, 1..8, one flight each. Fewer save rounds, more save bytes. 3 are enough for any width;
-  // one that more levels are needed for than these (17 bits at 1, 33 at 2) is refused.
+  // Most levels of the AND tree, 1..8, one flight each. Fewer save rounds, more save bytes. 1 is enough for 16 bits, 2
+  // for 32, 3 for 64; wider numbers are refused. (A cut of a wide number may add a level: carry_plan.h.)
   unsigned levels = 3;
   // What making a COT costs, in 1/16 of a bit, 0..4096: weighs large leaves (a COT a bit) against ANDs (2 each).
   // SoftSpoken(k): 2048 / k; silent OT: 5 to 13.

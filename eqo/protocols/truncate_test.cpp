@@ -113,12 +113,12 @@ TEST(Truncate, CostsWhatTheHeaderSays) {
     for (const Message& message : m.trace()) bytes += message.bytes;
     return 8 * bytes / 8000;
   };
-  const auto carry8 = 20U + 36U + 4U;  // two leaves of 4 bits and one AND
+  const auto carry8 = 10U + 4 + 9 + 9;  // leaf 0 of 3 bits; leaves of 1, 2 and 2 bits with an AND each
   EXPECT_EQ(bits_of([](CostMeter& m) { truncate_cost(m, Ring(16), 8000, 8, Knowledge::kNonNegative, {}); }),
             carry8 + 16 + 9);
   EXPECT_EQ(bits_of([](CostMeter& m) { truncate_reduce_cost(m, Ring(16), 8000, 8, {}); }), carry8 + 8);
   EXPECT_EQ(bits_of([](CostMeter& m) { truncate_cost(m, Ring(16), 8000, 8, Knowledge::kSigned, {}); }),
-            20U + 3 * 36 + 2 * 4 + 6 + 16 + 8);
+            10U + 9 + (11 + 4) + (4 * 5 + 3 * 6 + 4) + 16 + 8);  // leaves of 3 | 2 | 1 2 | 2 2 2 2 bits, cut at 8
 }
 
 TEST(Truncate, RefusesBadShifts) {
