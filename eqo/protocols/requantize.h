@@ -13,13 +13,13 @@ namespace eqo {
 // What a requantization does, public: z = floor((relu ? max(y, 0) : y) / 2^shift), y in Z_{2^l} read as signed, z in
 // Z_{2^l'}. Rounding is a constant that the caller added before.
 struct RequantizeSpec {
-  Ring from, to;                             // of y and of z; any widths
+  Ring from, to;                             // of y and of z, of any widths
   unsigned shift = 0;                        // 0 <= shift < l
-  bool relu = false;                         //
+  bool relu = false;                         // max(y, 0) first
   Knowledge knowledge = Knowledge::kSigned;  // what is proven of y: all but kUnsigned
-  bool staged = true;                        // see below; only for ReLU with l' > m
-  Party last_receiver = Party::kServer;      // of the last COT (an extension, or without ReLU): its peer's message is
-                                             // the last one and can travel with that party's next message
+  bool staged = true;                        // fewer bytes; false: fewer flights. Counts for ReLU with l' > m alone
+  Party last_receiver = Party::kServer;      // of the last COT in the staged form and without ReLU: its peer sends the
+                                             // last message, which can travel with that party's next one
   friend bool operator==(const RequantizeSpec&, const RequantizeSpec&) = default;
 };
 
@@ -35,14 +35,16 @@ struct RequantizeSpec {
 //   no ReLU       l' <= m: c alone, a carry of s bits (s = 0: local). l' > m: kNonNegative: the same and w as above;
 //                 kGuarded (s <= l - 2): the same for y + 2^(l-2); kSigned: carry of l bits, c its inner node.
 // Source: CrypTFlow2 (CCS 2020) for ReLU, SiRNN (IEEE S&P 2021, section III) for the shifts and extensions; the fusion
-// is this project's (docs/protocols.md). Every form is exact for every y that the knowledge allows.
+// is this project's. Every form is exact for every y that the knowledge allows.
 // Security: semi-honest; that of carry.h, and of COTs in which each party sees only masked choice bits and numbers
 // under pads it does not know. Constant time in y. The result of a local form is not re-randomised.
 // Cost: ReLU: the comparison; with r the ring of d * (...): r bits for c (s > 0, r > 1), 2 (1 + r) for the product with
-// d; 1 + l' - m for w or the extension (l' > m). After the tree 3 flights, one party's first message travelling with
-// its last one of the tree; staged 4 or 5, the last one of them last_receiver's peer's.
-// No ReLU: the carry, then 2 flights with l' bits for c, 1 + l' - m for w (kSigned: l' - m).
-// Throws usage_error for a shift >= l, kUnsigned, or kGuarded in a ring of one bit, before anything is sent.
+// d; 1 + l' - m for w or the extension (l' > m). Flights: three messages in turn, begun by the party that knows its
+// share of the comparison first, in one flight with its last message there. Staged: 2 more at most; if the client is
+// the last sender, a chain of blocks of a client's product rows and this takes 6, 8, 8 flights a block for trees of 2,
+// 3, 4 levels, direct or with l' <= m 6, 6, 8. No ReLU: the carry, then 2 flights with l' bits for c, 1 + l' - m for w
+// (kSigned: l' - m). Throws usage_error for a shift >= l, kUnsigned, or kGuarded in a ring of one bit, before anything
+// is sent.
 Words requantize(Context& ctx, const RequantizeSpec& spec, std::span<const Word> y, const CompareOptions& options);
 void requantize_cost(CostMeter& meter, const RequantizeSpec& spec, std::uint64_t n, const CompareOptions& options);
 

@@ -27,21 +27,10 @@ struct Case {
   SharedWords y;
 };
 
-template <typename Options = CompareOptions>
-Options with_levels(unsigned levels) {
-  Options o;
-  if constexpr (requires { o.levels; }) {
-    o.levels = levels;
-  } else {
-    for (unsigned leaf = 8; leaf > 0; --leaf) {
-      CostMeter m;
-      const std::array<unsigned, 1> cut{8};
-      carry_with_cuts_cost(m, 15, cut, 1, {leaf, 0});
-      if (m.cost().flights == levels + 2) o = {leaf, 0};
-    }
-  }
-  return o;
-}
+// A comparison that takes trees of 2, 3 and 4 levels.
+constexpr Ring kWide(20);
+constexpr unsigned kShift = 10;
+constexpr std::array<unsigned, 1> kCut{kShift};
 
 std::string name(const RequantizeSpec& s) {
   return std::to_string(s.from.bits()) + " to " + std::to_string(s.to.bits()) + " bits by " + std::to_string(s.shift) +
@@ -99,36 +88,48 @@ void exhaustive(const CompareOptions& options, unsigned longest) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 rng(seed);
+  std::vector<Case> cases;
   for (unsigned l = 1; l <= longest; ++l)
     for (unsigned s = 0; s < l; ++s) {
-      std::vector<Case> cases;
       for (unsigned to = 1; to <= l + 3; ++to)
         for (const RequantizeSpec& spec : variants(Ring(l), Ring(to), s))
           cases.push_back({spec, every(Ring(l), promised(Ring(l), spec.knowledge), rng)});
+      // Many in one session, but not all in memory at once.
+      if (s + 1 < l && cases.size() < 1000) continue;
       check_all(cases, options);
+      cases.clear();
     }
 }
 
 TEST(Requantize, ExhaustiveForSmallRings) { exhaustive({}, 7); }
 
+// Either party begins the selection.
+TEST(Requantize, ExhaustiveForOtherTrees) {
+  for (const unsigned levels : {1U, 2U, 4U})
+    for (const Party receiver : {Party::kServer, Party::kClient})
+      exhaustive({.levels = levels, .receiver = receiver}, 5);
+}
+
 TEST(Requantize, RandomWidthsShiftsAndSizes) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 rng(seed);
-  std::vector<Case> cases;
-  for (const unsigned l : {2U, 7U, 8U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 64U})
-    for (const std::size_t n : kSizes) {
-      const Ring from(l);
-      const auto s = static_cast<unsigned>(n == 7 ? l - 1 : n == 8 ? 0 : rng() % l);
-      const unsigned m = l - s;
-      for (const unsigned to : {1U, m, std::min(64U, m + 1), static_cast<unsigned>(1 + rng() % 64), 64U}) {
-        const std::vector<RequantizeSpec> all = variants(from, Ring(to), s);
-        const RequantizeSpec spec = all[rng() % all.size()];
-        const Range range = promised(from, spec.knowledge);
-        cases.push_back({spec, share(from, numbers(from, range.lo, range.hi, n, rng), rng)});
+  for (const unsigned levels : {4U, 6U}) {
+    std::vector<Case> cases;
+    for (const unsigned l : {2U, 7U, 8U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 64U})
+      for (const std::size_t n : kSizes) {
+        const Ring from(l);
+        const auto s = static_cast<unsigned>(n == 7 ? l - 1 : n == 8 ? 0 : rng() % l);
+        const unsigned m = l - s;
+        for (const unsigned to : {1U, m, std::min(64U, m + 1), static_cast<unsigned>(1 + rng() % 64), 64U}) {
+          const std::vector<RequantizeSpec> all = variants(from, Ring(to), s);
+          const RequantizeSpec spec = all[rng() % all.size()];
+          const Range range = promised(from, spec.knowledge);
+          cases.push_back({spec, share(from, numbers(from, range.lo, range.hi, n, rng), rng)});
+        }
       }
-    }
-  check_all(cases, {}, 2);
+    check_all(cases, {.levels = levels}, 2);
+  }
 }
 
 TEST(Requantize, SharesAreUniform) {
@@ -159,8 +160,8 @@ TEST(Requantize, ReluIsFreshlyShared) {
     for (const bool staged : {false, true}) {
       const RequantizeSpec spec{Ring(7), Ring(staged ? 5 : 6), 2, true, Knowledge::kSigned, staged};
       Script script;
-      script.add([=](CostMeter& m) { requantize_cost(m, spec, n, with_levels(levels)); },
-                 [&](Context& c) { return requantize(c, spec, y.of(c), with_levels(levels)); });
+      script.add([=](CostMeter& m) { requantize_cost(m, spec, n, {.levels = levels}); },
+                 [&](Context& c) { return requantize(c, spec, y.of(c), {.levels = levels}); });
       const Opened r = script.run().front();
       EXPECT_LT(uniformity(r.server, spec.to.mask() + 1), kUniform);
       EXPECT_LT(uniformity(r.client, spec.to.mask() + 1), kUniform);
@@ -225,16 +226,28 @@ TEST(Requantize, FlightsByTheDepthOfTheTree) {
     std::uint64_t staged_alone;            // of the activation with its last message
   };
   for (const Row& row : {Row{2, 6, 6, 6, 7}, Row{3, 8, 6, 6, 9}, Row{4, 8, 8, 8, 9}}) {
-    const CompareOptions options = with_levels(row.levels);
-    RequantizeSpec spec{Ring(16), Ring(16), 8, true};
+    const CompareOptions options{.levels = row.levels};
+    RequantizeSpec spec{kWide, kWide, kShift, true};
+    CostMeter tree;
+    carry_with_cuts_cost(tree, kWide.bits() - 1, kCut, 1, options);
+    ASSERT_EQ(tree.cost().flights, row.levels + 2);
     const auto block = [&] { return flights_of_blocks(spec, options, 6) - flights_of_blocks(spec, options, 5); };
     EXPECT_EQ(flights_of_blocks(spec, options, 1), row.staged_alone) << row.levels;
     EXPECT_EQ(block(), row.staged) << row.levels;
     spec.staged = false;
     EXPECT_EQ(block(), row.direct) << row.levels;
-    spec.to = Ring(8);
+    spec.to = Ring(kWide.bits() - kShift);
     EXPECT_EQ(block(), row.narrow) << row.levels;
   }
+}
+
+TEST(Requantize, FlightsDontGrowWithTheTensor) {
+  const auto flights = [](std::uint64_t n) {
+    CostMeter m;
+    requantize_cost(m, {Ring(20), Ring(20), 10, true}, n, {});
+    return m.cost().flights;
+  };
+  EXPECT_EQ(flights(1), flights(1000000));
 }
 
 TEST(Requantize, RefusesBadSpecifications) {
