@@ -14,7 +14,7 @@ const AesKey& code_key() {
   return key;
 }
 
-inline __attribute__((always_inline)) CodeLanes load_lanes(const Block* p) {
+inline __attribute__((always_inline)) CodeLanes load_lanes(const void* p) {
   CodeLanes x;
   std::memcpy(&x, p, sizeof x);
   return x;
@@ -23,9 +23,9 @@ inline __attribute__((always_inline)) CodeLanes load_lanes(const Block* p) {
 constexpr std::size_t kCodeTile = 64;  // codewords whose positions are drawn at once
 
 template <bool kBits>
-inline __attribute__((always_inline)) void encode_by(const CodeRows& rows, const Block* table,
-                                                     const std::uint64_t* table_bits, std::size_t n, Block* inout,
-                                                     std::uint8_t* bits) {
+inline __attribute__((always_inline)) void encode_by(const CodeRows& rows, const std::uint8_t* table, std::size_t n,
+                                                     Block* inout, std::uint8_t* bits) {
+  constexpr std::size_t kStride = kBits ? kCodeEntryBytes : sizeof(Block);
   alignas(64) Block random[2 * kCodeTile];
   const std::uint64_t mask = (std::uint64_t{1} << rows.log_k) - 1;
   for (std::size_t done = 0; done < n; done += kCodeTile) {
@@ -35,27 +35,27 @@ inline __attribute__((always_inline)) void encode_by(const CodeRows& rows, const
       const std::uint64_t w[4] = {random[2 * i].lo, random[2 * i].hi, random[2 * i + 1].lo, random[2 * i + 1].hi};
       Block* const to = inout + done + i;
       CodeLanes x = load_lanes(to), y{};
-      std::uint64_t bit = 0;
+      unsigned bit = 0;
 #pragma GCC unroll 10
       for (unsigned j = 0; j < kCodeLocality; ++j) {
-        const std::uint64_t at = w[j / 3] >> (kCodeIndexBits * (j % 3)) & mask;
-        (j % 2 == 0 ? x : y) ^= load_lanes(table + at);
-        if (kBits) bit ^= table_bits[at / 64] >> (at % 64);
+        const std::uint8_t* const entry = table + (w[j / 3] >> (kCodeIndexBits * (j % 3)) & mask) * kStride;
+        (j % 2 == 0 ? x : y) ^= load_lanes(entry);
+        if (kBits) bit ^= entry[sizeof(Block)];
       }
       x ^= y;
       std::memcpy(static_cast<void*>(to), &x, sizeof x);
-      if (kBits) bits[done + i] ^= static_cast<std::uint8_t>(bit & 1);
+      if (kBits) bits[done + i] ^= static_cast<std::uint8_t>(bit);
     }
   }
 }
 
 void encode(const CodeRows& rows, const Block* table, std::size_t n, Block* inout) {
-  encode_by<false>(rows, table, nullptr, n, inout, nullptr);
+  encode_by<false>(rows, reinterpret_cast<const std::uint8_t*>(table), n, inout, nullptr);
 }
 
-void encode_with_bits(const CodeRows& rows, const Block* table, const std::uint64_t* table_bits, std::size_t n,
-                      Block* inout, std::uint8_t* bits) {
-  encode_by<true>(rows, table, table_bits, n, inout, bits);
+void encode_with_bits(const CodeRows& rows, const std::uint8_t* table, std::size_t n, Block* inout,
+                      std::uint8_t* bits) {
+  encode_by<true>(rows, table, n, inout, bits);
 }
 
 // One node of each of the two trees.

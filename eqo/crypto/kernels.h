@@ -28,6 +28,7 @@ inline constexpr Block kCodeKey{0x7713d038e6212845, 0x6c0ce934cf6654be};
 // that meet cancel): the words w of AES_kCodeKey({2 * row, stream}), AES_kCodeKey({2 * row + 1, stream}), lower halves
 // first, give the columns: column j is the low log_k bits of w[j / 3] >> (kCodeIndexBits * (j % 3)).
 inline constexpr unsigned kCodeLocality = 10, kCodeIndexBits = 21;
+inline constexpr std::size_t kCodeEntryBytes = sizeof(Block) + 1;
 struct CodeRows {
   std::uint64_t stream = 0, first = 0;
   unsigned log_k = 0;  // <= kCodeIndexBits
@@ -59,10 +60,12 @@ struct Kernel {
   void (*half_tree_level)(Block* nodes, std::size_t n, Block* sums);
   // nodes[2 * at[j] + j] ^= patch[j] for j < 2, n nodes in all. Constant time in `at`.
   void (*patch_nodes)(Block* nodes, std::size_t n, const std::uint64_t* at, const Block* patch);
-  // inout[i] ^= row first + i of the matrix times the table, and the same for one bit of each element.
+  // inout[i] ^= row first + i of the matrix times the table.
   void (*encode)(const CodeRows& rows, const Block* table, std::size_t n, Block* inout);
-  void (*encode_with_bits)(const CodeRows& rows, const Block* table, const std::uint64_t* table_bits, std::size_t n,
-                           Block* inout, std::uint8_t* bits);
+  // The same where each element of the table has a bit, 0 or 1, in a byte behind it: bits[i] likewise. Side by side,
+  // both come from one line of the cache; entries are kCodeEntryBytes long, without padding.
+  void (*encode_with_bits)(const CodeRows& rows, const std::uint8_t* table, std::size_t n, Block* inout,
+                           std::uint8_t* bits);
 };
 
 // The fastest table this CPU can run.

@@ -204,8 +204,11 @@ TEST_P(KernelTest, EncodeIsTheSumOfTenColumns) {
   for (const unsigned log_k : {6U, 16U, 19U}) {
     const std::size_t dimension = std::size_t{1} << log_k;
     const Blocks table = random_blocks(dimension, rng);
-    WipedVector<std::uint64_t> bits(dimension / 64);
-    for (std::uint64_t& w : bits) w = rng();
+    Bits with_bit(dimension * kCodeEntryBytes);
+    for (std::size_t i = 0; i < dimension; ++i) {
+      std::memcpy(&with_bit[i * kCodeEntryBytes], &table[i], sizeof(Block));
+      with_bit[i * kCodeEntryBytes + sizeof(Block)] = rng() & 1;
+    }
     for (const std::size_t n : {0, 1, 63, 64, 65, 200}) {
       const CodeRows rows{rng(), rng() >> 1, log_k};
       const Blocks start = random_blocks(n + 1, rng);
@@ -218,11 +221,11 @@ TEST_P(KernelTest, EncodeIsTheSumOfTenColumns) {
         for (unsigned j = 0; j < kCodeLocality; ++j) {
           const std::uint64_t at = words[j / 3] >> (21 * (j % 3)) & (dimension - 1);
           want[i] ^= table[at];
-          want_bits[i] ^= static_cast<std::uint8_t>(bits[at / 64] >> (at % 64) & 1);
+          want_bits[i] ^= with_bit[at * kCodeEntryBytes + sizeof(Block)];
         }
       }
       k.encode(rows, table.data(), n, got.data());
-      k.encode_with_bits(rows, table.data(), bits.data(), n, with_bits.data(), got_bits.data());
+      k.encode_with_bits(rows, with_bit.data(), n, with_bits.data(), got_bits.data());
       ASSERT_EQ(got, want) << log_k << " " << n;
       ASSERT_EQ(with_bits, want) << log_k << " " << n;
       ASSERT_EQ(got_bits, want_bits) << log_k << " " << n;

@@ -1,6 +1,7 @@
 #include "eqo/ot/ferret.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "eqo/core/error.h"
 #include "eqo/ot/half_tree.h"
@@ -63,8 +64,12 @@ void ferret_receive(const LpnSet& set, std::uint64_t row, std::span<const Block>
   check(set, seeds.size(), out.size());
   check(set, seed_choices.size(), choices.size());
   const Layout at(set);
-  WipedVector<std::uint64_t> packed(set.dimension() / 64);
-  for (std::size_t i = 0; i < set.dimension(); ++i) packed[i / 64] |= std::uint64_t{seed_choices[i]} << (i % 64);
+  Bits table(set.dimension() * detail::kCodeEntryBytes);
+  for (std::size_t i = 0; i < set.dimension(); ++i) {
+    std::uint8_t* const entry = table.data() + i * detail::kCodeEntryBytes;
+    std::memcpy(entry, &seeds[i], sizeof(Block));
+    entry[sizeof(Block)] = seed_choices[i];
+  }
   Blocks message(std::min(kStep, at.pairs) * at.message_size());
   for (std::size_t first = 0; first < at.pairs; first += kStep) {
     const std::size_t n = std::min(kStep, at.pairs - first);
@@ -75,8 +80,7 @@ void ferret_receive(const LpnSet& set, std::uint64_t row, std::span<const Block>
       half_tree_receive(
           set.depth, seeds.subspan(at.base(pair), at.base_size()), seed_choices.subspan(at.base(pair), at.base_size()),
           std::span(message).subspan((pair - first) * at.message_size(), at.message_size()), leaves, unit);
-      detail::kernel().encode_with_bits(at.rows(row, pair), seeds.data(), packed.data(), leaves.size(), leaves.data(),
-                                        unit.data());
+      detail::kernel().encode_with_bits(at.rows(row, pair), table.data(), leaves.size(), leaves.data(), unit.data());
     });
   }
 }

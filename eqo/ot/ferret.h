@@ -16,8 +16,8 @@ namespace eqo {
 // Communication", ACM CCS 2020, section 4 with section 3.1's LPN with regular noise and static leakage left out:
 // semi-honest, no consistency check. Trees: half_tree.h; parameters: lpn_sets.h.
 // A is pseudo-random under a public key (crypto/kernels.h), new rows for each iteration of a direction: LPN is believed
-// hard for a random public matrix, and the secret (u) and the noise are new in each iteration. The choices' code works
-// on a bit table of its own, so Delta keeps its 128 bits.
+// hard for a random public matrix, and the secret (u) and the noise are new in each iteration. The choices are
+// coded beside the blocks, not in them, so Delta keeps its 128 bits.
 // Cost: set.message_bytes(set.trees), sender to receiver, in messages of SilentSchedule::kTreesPerMessage trees;
 // nothing from the receiver. Constant time: positions in tables come from A alone.
 // The output is the same for any number of threads. Seeds: trees' COTs of two trees side by side (half_tree.h).

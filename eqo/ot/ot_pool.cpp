@@ -12,7 +12,7 @@ namespace {
 
 // A direction holds a block a COT, on the receiver's side a choice, too.
 constexpr std::uint64_t kCotBytes = sizeof(Block) + 1;
-// Keys, seeds' SoftSpoken, threads' scratch and messages: far below this.
+// Keys, the first seeds' SoftSpoken, threads' scratch and short messages: below this.
 constexpr std::uint64_t kFixedBytes = std::uint64_t{4} << 20;
 
 const LpnSet& set_of(const OtOptions& options, std::size_t sender) {
@@ -60,7 +60,7 @@ void OtPoolCost::silent_reserve(CostMeter& meter, const std::array<std::uint64_t
       start[1 - p] =
           softspoken_message_bytes(Forest(SilentSchedule::kSeedK), softspoken_blocks(d.schedule.first_set().seeds()));
     if (steps[p].all() == 0) continue;
-    // Two generations of seeds: those in use, and those at the end of an iteration's output.
+    // Those in use, as they are and as the code's table; the next ones are at the end of an iteration's output.
     d.seeds = std::max(d.schedule.set().seeds(), d.schedule.first_set().seeds());
     hold(d, spare, d.schedule.made(steps[p]) + d.schedule.set().seeds());
   }
@@ -79,7 +79,9 @@ void OtPoolCost::silent_reserve(CostMeter& meter, const std::array<std::uint64_t
                      set.message_bytes(std::min(SilentSchedule::kTreesPerMessage, set.trees - first)));
       }
     }
-    if (both) meter.exchange(bytes[0], bytes[1]);
+    if (!both) continue;
+    meter.exchange(bytes[0], bytes[1]);
+    message_ = std::max({message_, bytes[0], bytes[1]});
   }
 }
 
@@ -92,8 +94,8 @@ void OtPoolCost::hold(Direction& d, std::uint64_t kept, std::uint64_t more) {
 
 std::uint64_t OtPoolCost::memory_bytes() const {
   std::uint64_t cots = 0;
-  for (const Direction& d : directions_) cots += d.peak + d.seeds;
-  return cots * kCotBytes + kFixedBytes;
+  for (const Direction& d : directions_) cots += d.peak + 2 * d.seeds;
+  return cots * kCotBytes + message_ + kFixedBytes;
 }
 
 std::uint64_t OtPoolCost::generated(Party sender) const {

@@ -79,6 +79,7 @@ class OtPoolCost {
 
   OtOptions options_;
   std::array<Direction, 2> directions_;  // by the COTs' sender
+  std::uint64_t message_ = 0;            // the longest
 };
 
 // The price of one COT that `sender` sends, in sixteenths of a bit, rounded up: amortised, without setup.

@@ -135,6 +135,7 @@ class SilentPool final : public OtPool {
   // One message each, since several would be as many flights.
   void both_ways() {
     std::vector<std::byte> message;
+    message.reserve(std::max(sent_.turn_bytes(), received_.turn_bytes()));
     for (std::uint64_t i = 0; i < sent_.schedule.turn() && sent_.busy(); ++i)
       send_iteration([&](std::span<const std::byte> m) { message.insert(message.end(), m.begin(), m.end()); });
     channel_.send(message);
