@@ -125,6 +125,23 @@ TEST(Contract, Quantize) {
   EXPECT_EQ(permissions & std::filesystem::perms::others_all, std::filesystem::perms::none);
 }
 
+TEST(Contract, QuantizeWithoutPasses) {
+  const Folder folder;
+  const Words quantize{"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", folder / "m.eqo"};
+  EXPECT_EQ(run_json(quantize)["disabled_passes"], json::array());
+  for (const char* pass : {"winograd", "rings", "residual", "share-extend"}) {
+    const json off = run_json(quantize + Words{"--disable-pass", pass});
+    EXPECT_EQ(off["disabled_passes"], json::array({pass}));
+  }
+  const json two = run_json(quantize + Words{"--disable-pass", "rings", "--disable-pass", "winograd"});
+  EXPECT_EQ(two["disabled_passes"], json::array({"winograd", "rings"}));
+  for (const json& layer : two["layers"]) {
+    EXPECT_EQ(layer["conv"], "direct");
+    EXPECT_EQ(layer["ring_bits"], two["layers"][0]["ring_bits"]);
+  }
+  expect_error(quantize + Words{"--disable-pass", "ring"}, Category::kUsage, "winograd, rings, residual, share-extend");
+}
+
 TEST(Contract, Eval) {
   const Folder folder;
   const std::string model = small_model(folder);
