@@ -341,6 +341,23 @@ TEST(CarryPlan, ThePriceIsWhatTheProtocolCosts) {
       }
 }
 
-// EXACT//
+// By hand: leaf 0 of 3 bits, leaves of 2 bits, spine ANDs, other joins.
+TEST(CarryPlan, CostsWhatTheHeaderSays) {
+  const auto bits_of = [](unsigned bits, unsigned levels) { return measured(bits, {}, {.levels = levels}).bits; };
+  EXPECT_EQ(bits_of(13, 3), 10 + 5 * 5 + 3 * 4 + 2 * 6);
+  EXPECT_EQ(bits_of(13, 4), 10 + 5 * 5 + 4 * 4 + 1 * 6);
+  EXPECT_EQ(bits_of(13, 2), 19 + 3 * 13 + 2 * 4 + 1 * 6);  // 4 | 3 | 3 3
+  EXPECT_EQ(bits_of(11, 2), 10 + 5 + 2 * 13 + 2 * 4 + 1 * 6);
+  EXPECT_EQ(measured(13, {}, {.levels = 3}).flights, 5U);
+  EXPECT_EQ(measured(13, {8}, {.levels = 3}).flights, 5U);
+  EXPECT_EQ(bits_of(1, 3), 2);
+  EXPECT_EQ(measured(1, {}, {}).flights, 1U);  // no table: both parties send at once
+  const Measured no_table = measured(3, {1}, {});
+  EXPECT_EQ(no_table.bits, 2 + 4 + 4);
+  EXPECT_EQ(no_table.cots, 1 + 2 + 2);
+  EXPECT_EQ(no_table.flights, 3U);
+  EXPECT_EQ(measured(0, {0}, {}).bits, 0);
+}
+
 }  // namespace
 }  // namespace eqo
