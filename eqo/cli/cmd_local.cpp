@@ -9,7 +9,6 @@
 #include "eqo/cli/inputs.h"
 #include "eqo/cli/report.h"
 #include "eqo/core/error.h"
-#include "eqo/model/model_io.h"
 #include "eqo/runtime/local.h"
 
 namespace eqo::cli {
@@ -25,14 +24,11 @@ struct Args {
 
 void local_command(const Output& out, const Args& args) {
   check_inputs(args.inputs);
-  Model model = load_model(args.model);
-  const Digest digest = model_digest(model);
-  const Offer offer = make_offer(std::move(model), digest, args.exec.options,
-                                 args.exec.reveal == "label" ? Reveal::kLabel : Reveal::kLogits);
-  const PublicPlan& plan = offer.model.plan;
-  const Inputs inputs = load_inputs(args.inputs, plan);
   LocalOptions options = args.options;
   options.network = parse_network(args.network);
+  const Offer offer = load_offer(args.model, args.exec, options.network);
+  const PublicPlan& plan = offer.model.plan;
+  const Inputs inputs = load_inputs(args.inputs, plan);
   const LocalResult result = run_local(offer, inputs.words, inputs.names.size(), options);
 
   std::vector<Answer> answers;

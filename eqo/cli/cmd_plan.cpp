@@ -7,9 +7,8 @@
 #include "eqo/cli/command.h"
 #include "eqo/cli/exec_flags.h"
 #include "eqo/cli/report.h"
-#include "eqo/model/model_io.h"
 #include "eqo/net/handshake.h"
-#include "eqo/planner/estimate.h"
+#include "eqo/planner/plan_cost.h"
 #include "eqo/runtime/session.h"
 
 namespace eqo::cli {
@@ -19,26 +18,45 @@ struct Args {
   std::string model, network;
   ExecFlags exec;
   std::uint32_t batch = 1;
-  bool steps = false;
+  bool steps = false, passes = false;
 };
 
+constexpr int kFurtherBatches = 16;
+
+// What each pass changed, line by line.
+PassObserver printer(const Output& out) {
+  return [&out, first = true](const Pass& pass, const Model& before, const Model& after) mutable {
+    if (first) out.text(fmt::format("The graph as quantized:\n{}", describe(before.plan)));
+    first = false;
+    const std::string was = describe(before.plan), is = describe(after.plan);
+    out.text(was == is ? fmt::format("Pass '{}' ({}) changes nothing.", pass.name, pass.what)
+                       : fmt::format("After pass '{}' ({}):\n{}", pass.name, pass.what, is));
+  };
+}
+
 void plan_command(const Output& out, const Args& args) {
-  Model model = load_model(args.model);
-  const Digest digest = model_digest(model);
-  const Offer offer = make_offer(std::move(model), digest, args.exec.options,
-                                 args.exec.reveal == "label" ? Reveal::kLabel : Reveal::kLogits);
+  const auto network = parse_network(args.network);
+  const Offer offer = load_offer(args.model, args.exec, network, args.passes ? printer(out) : PassObserver{});
   const PublicPlan& plan = offer.model.plan;
   const auto handshake_by_party = handshake_bytes(offer.plan_bytes.size(), kExecOptionsBytes);
   const Cost handshake{{handshake_by_party[0], handshake_by_party[1]}, kHandshakeFlights, {}};
-  RunReport report = planned_report(plan, plan_cost(plan, offer.exec, args.batch), handshake);
-  const auto network = parse_network(args.network);
-  const Link link = network ? Link{network->bits_per_second, network->round_trip_seconds} : Link{};
-  estimate_seconds(report, plan, offer.exec, args.batch, link);
+  const LinkSpec link = network.value_or(LinkSpec{});
+  const WorkRates work = measure_work_rates(offer.exec.ot);
+  SessionPlan session(plan, offer.exec, {false, &link, &work});
+  RunReport report = planned_report(plan, session.next(args.batch), handshake);
+  report.setup_seconds += link.round_trip_seconds / 2 * static_cast<double>(handshake.flights);
   report.peak_rss_bytes = estimated_memory(plan, offer.exec, args.batch);
+  double further_bytes = 0, further_seconds = 0;
+  for (int i = 0; i < kFurtherBatches; ++i) {
+    const PlanCost cost = session.next(args.batch);
+    further_bytes += static_cast<double>(cost.online.total_bytes()) / kFurtherBatches;
+    further_seconds += cost.online_seconds / kFurtherBatches;
+  }
 
   out.document({{"model", args.model},
                 {"batch", args.batch},
                 {"communication", communication_json(report)},
+                {"further_batches", {{"mean_online_bytes", further_bytes}, {"mean_seconds", further_seconds}}},
                 {"seconds", seconds_json(report)},
                 {"peak_rss_bytes", report.peak_rss_bytes}});
   if (args.steps) {
@@ -46,6 +64,8 @@ void plan_command(const Output& out, const Args& args) {
   } else {
     print_by_kind(out, report);
   }
+  out.text(fmt::format("each further {}: {:.3f} MB, {:.2f} s on average, its correlated OTs included",
+                       args.batch == 1 ? "image" : "batch", further_bytes / 1e6, further_seconds));
   out.text(fmt::format("memory: about {} MiB a party; times are estimates, bytes and flights are exact",
                        report.peak_rss_bytes >> 20));
 }
@@ -60,6 +80,7 @@ void add_plan(CLI::App& app, Session& session) {
   add_exec_flags(*cmd, args->exec);
   cmd->add_option("--batch", args->batch, "Images a batch")->check(CLI::Range(1, 65536))->capture_default_str();
   cmd->add_flag("--steps", args->steps, "One row a step instead of one a kind of step");
+  cmd->add_flag("--passes", args->passes, "Print the graph before and after each pass");
   cmd->callback([&session, args] { session.action = [&session, args] { plan_command(session.output, *args); }; });
 }
 

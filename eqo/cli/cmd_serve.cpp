@@ -14,7 +14,6 @@
 #include "eqo/cli/exec_flags.h"
 #include "eqo/cli/signals.h"
 #include "eqo/core/error.h"
-#include "eqo/model/model_io.h"
 #include "eqo/planner/run_report.h"
 #include "eqo/runtime/server.h"
 
@@ -47,10 +46,8 @@ void write_port(const std::string& path, std::uint16_t port) {
 }
 
 void serve_command(const Output& out, const Args& args) {
-  Model model = load_model(args.model);
-  const Digest digest = model_digest(model);
-  Offer offer = make_offer(std::move(model), digest, args.exec.options,
-                           args.exec.reveal == "label" ? Reveal::kLabel : Reveal::kLogits);
+  Offer offer = load_offer(args.model, args.exec, parse_network(args.network));
+  const Digest digest = offer.model_digest;
   offer.max_batch = args.max_batch;
   offer.max_images = args.max_images;
   offer.max_memory_bytes = args.max_memory_mib << 20;

@@ -1,21 +1,58 @@
 #include "eqo/cli/exec_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <utility>
+
+#include "eqo/model/model_io.h"
+#include "eqo/planner/ot_choice.h"
 
 namespace eqo::cli {
+namespace {
+
+std::optional<OtKind> forced_ot(const std::string& name) {
+  if (name == "silent") return OtKind::kSilent;
+  if (name == "softspoken") return OtKind::kSoftSpoken;
+  return {};
+}
+
+}  // namespace
 
 void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
+  cmd.add_option("--ot", flags.ot, "OT extension: silent (few bytes), softspoken (little computation), or auto")
+      ->check(CLI::IsMember({"auto", "silent", "softspoken"}))
+      ->capture_default_str();
   cmd.add_option("--softspoken-k", flags.options.ot.softspoken_k,
-                 "OT extension: 128/k bits an OT; larger is fewer bytes and more computation; 1 is IKNP")
+                 "SoftSpoken: 128/k bits an OT; larger is fewer bytes and more computation; 1 is IKNP")
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
   cmd.add_option("--tree-levels", flags.options.compare.levels,
                  "Levels of a comparison's tree: fewer are fewer flights and more bytes")
-      ->check(CLI::Range(1, 8))
+      ->check(CLI::Range(2, 8))
       ->capture_default_str();
+  cmd.add_option("--prefetch", flags.options.prefetch, "Images whose correlated OTs the setup makes")
+      ->check(CLI::Range(0, 255))
+      ->capture_default_str();
+  cmd.add_option("--optimize-for", flags.optimize_for,
+                 "The link that protocols are chosen for: lan, wan, or BITS_PER_S,RTT (default: --network)");
+  cmd.add_option("--disable-pass", flags.disabled, "Leave a rewriting pass out; may be repeated (see 'eqo plan --passes')");
   cmd.add_option("--reveal", flags.reveal, "What the client learns: logits, or the label alone")
       ->check(CLI::IsMember({"logits", "label"}))
       ->capture_default_str();
+}
+
+Offer load_offer(const std::string& path, const ExecFlags& flags, const std::optional<LinkSpec>& network,
+                 const PassObserver& observer) {
+  const std::optional<LinkSpec> link = flags.optimize_for.empty() ? network : parse_network(flags.optimize_for);
+  const std::optional<OtKind> kind = forced_ot(flags.ot);
+  ExecOptions exec = flags.options;
+  exec.ot.kind = kind.value_or(OtKind::kSilent);
+  Model model = load_model(path);
+  const Digest digest = model_digest(model);
+  Offer offer =
+      make_offer(std::move(model), digest, exec, flags.reveal == "label" ? Reveal::kLabel : Reveal::kLogits,
+                 {{flags.disabled.begin(), flags.disabled.end()}, link}, observer);
+  offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
+  return offer;
 }
 
 void add_network_flag(CLI::App& cmd, std::string& text) {

@@ -1,9 +1,11 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "eqo/net/simulated_link.h"
 #include "eqo/planner/exec_options.h"
+#include "eqo/runtime/session.h"
 
 namespace CLI {
 class App;
@@ -14,9 +16,15 @@ namespace eqo::cli {
 // Flags that choose how a session computes; plan, serve and local share them, so that equal flags give equal plans.
 struct ExecFlags {
   ExecOptions options;
-  std::string reveal = "logits";
+  std::string reveal = "logits", ot = "auto", optimize_for;
+  std::vector<std::string> disabled;
 };
 void add_exec_flags(CLI::App& cmd, ExecFlags& flags);
+
+// Loads the model and prepares it for a session: the passes and the OTs are chosen for --optimize-for, or else for
+// `network`, the link that is simulated or predicted.
+Offer load_offer(const std::string& path, const ExecFlags& flags, const std::optional<LinkSpec>& network,
+                 const PassObserver& observer = {});
 
 // --network lan|wan|BITS_PER_S,RTT; empty: none.
 void add_network_flag(CLI::App& cmd, std::string& text);

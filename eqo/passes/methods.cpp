@@ -51,7 +51,8 @@ void choose_methods(Model& model, const PassContext& context) {
         throw;
       }
       double bits = 8.0 * static_cast<double>(cost.total_bytes());
-      bits += static_cast<double>(cost.cots[0] + cost.cots[1]) * cot_sixteenths(context.exec.ot) / 16;
+      for (const Party p : {Party::kServer, Party::kClient})
+        bits += static_cast<double>(cost.cots[static_cast<std::size_t>(p)]) * cot_sixteenths(context.exec.ot, p) / 16;
       const double seconds = bits / context.link->bits_per_second +
                              static_cast<double>(cost.flights) * context.link->round_trip_seconds / 2;
       if (least < 0 || seconds < least) {

@@ -17,7 +17,7 @@ struct ExecOptions {
 };
 
 // The canonical bytes that travel in the handshake; parse throws protocol_error for anything out of range.
-inline constexpr std::size_t kExecOptionsBytes = 4;
+inline constexpr std::size_t kExecOptionsBytes = 6;
 Bytes serialize(const ExecOptions& options);
 ExecOptions parse_exec_options(std::span<const std::byte> bytes);
 

@@ -16,6 +16,7 @@ TEST(ExecOptions, AllValuesSurviveTheirBytes) {
         ExecOptions o;
         o.ot.kind = levels % 2 == 0 ? OtKind::kSilent : OtKind::kSoftSpoken;
         o.ot.softspoken_k = k;
+        o.ot.silent_set = {static_cast<std::uint8_t>(k % 4), static_cast<std::uint8_t>(levels % 4)};
         o.compare.levels = levels;
         o.prefetch = static_cast<std::uint8_t>(prefetch);
         const Bytes bytes = serialize(o);
@@ -30,9 +31,10 @@ TEST(ExecOptions, EveryOtherByteIsRefused) {
     for (unsigned value = 0; value < 256; ++value) {
       Bytes bytes = good;
       bytes[at] = static_cast<std::byte>(value);
-      const bool allowed = at == 0   ? value <= static_cast<unsigned>(OtKind::kSilent)
-                           : at == 3 ? true
-                                     : value >= 1 && value <= 8;
+      const bool allowed = at == 0             ? value <= static_cast<unsigned>(OtKind::kSilent)
+                           : at == 2 || at == 3 ? value < 4
+                           : at == 5            ? true
+                                                : value >= 1 && value <= 8;
       if (allowed) {
         EXPECT_EQ(serialize(parse_exec_options(bytes)), bytes);
       } else {

@@ -126,12 +126,11 @@ PartCost SessionPlan::take() {
 
 void SessionPlan::make(const OtSchedule::Need& need, PartCost& sum) {
   if (need[0] == 0 && need[1] == 0) return;
+  const std::uint64_t before = pool_.generated(Party::kServer) + pool_.generated(Party::kClient);
   pool_.reserve(meter_, need[0], need[1]);
   if (how_.work != nullptr && meter_.clock() != nullptr) {
-    const auto made = static_cast<double>(need[0] + need[1]);
-    const double each =
-        options_.ot.kind == OtKind::kSilent ? how_.work->silent_cot : how_.work->softspoken_cot;
-    for (const Party p : {Party::kServer, Party::kClient}) meter_.clock()->work(p, made * each);
+    const auto made = static_cast<double>(pool_.generated(Party::kServer) + pool_.generated(Party::kClient) - before);
+    for (const Party p : {Party::kServer, Party::kClient}) meter_.clock()->work(p, made * how_.work->cot);
   }
   add(sum, take());
 }
@@ -156,7 +155,6 @@ void SessionPlan::work_of(const Node& node, std::uint64_t batch, bool online) {
   if (node.op == Op::kConv) {
     work.send[kClient] = rates.product_client;
     work.receive[kServer] = rates.product_server;
-    clock.work(Party::kServer, rates.local_product * static_cast<double>(conv_shape(plan_, node).macs() * batch));
   } else {
     work.send = work.receive = {rates.non_linear / 2, rates.non_linear / 2};
   }

@@ -76,6 +76,8 @@ class SessionPlan {
   SessionPlan(const PublicPlan& plan, const ExecOptions& options) : SessionPlan(plan, options, Options{}) {}
   // The next batch; its setup is that of the session.
   PlanCost next(std::uint64_t batch);
+  // Of the COTs in one party's memory so far, from above.
+  std::uint64_t cot_memory_bytes() const { return pool_.memory_bytes(); }
 
  private:
   PartCost take();

@@ -86,10 +86,9 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
     words[i] = tensor_words(node, batch);
     alive += words[i];
     const Cost setup = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan, node); });
-    const Cost online = dry_run([&](CostMeter& m) { step_online_protocol(m, plan, node, options, batch); });
     keys += 16 * (setup.cots[0] + setup.cots[1]);
-    // A key for each COT and its choice, the words of input and output, and what the protocols keep of them.
-    std::uint64_t step = 17 * std::max(setup.cots[0] + setup.cots[1], online.cots[0] + online.cots[1]);
+    // The words of input and output, and what the protocols keep of them.
+    std::uint64_t step = 0;
     if (node.op == Op::kConv) {
       const ConvShape shape = conv_shape(plan, node);
       const std::uint64_t taps = node.domain == ConvDomain::kWinograd
@@ -106,7 +105,9 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
         words[static_cast<std::size_t>(in)] = 0;
       }
   }
-  return kBase + keys + largest_step;
+  SessionPlan session(plan, options);
+  session.next(batch);
+  return kBase + keys + session.cot_memory_bytes() + largest_step;
 }
 
 double link_seconds(const Link& link, std::uint64_t bytes, std::uint64_t flights) {

@@ -23,16 +23,12 @@ inline ConvSpec conv_spec(const PublicPlan& plan, const Node& node) {
   return {conv_shape(plan, node), node.type.ring(), node.codes};
 }
 
-// What making a COT costs, in 1/16 of a bit.
-inline unsigned cot_sixteenths(const OtOptions& ot) {
-  return ot.kind == OtKind::kSoftSpoken ? 16 * ((128 + ot.softspoken_k - 1) / ot.softspoken_k - 1) : 8;
-}
-
 // How a step's comparisons are done: the node's method over the session's defaults.
 inline CompareOptions compare_options(const Node& node, const ExecOptions& exec) {
   CompareOptions o = exec.compare;
   if (node.method.levels != 0) o.levels = node.method.levels;
-  o.cot_sixteenths = cot_sixteenths(exec.ot);
+  o.cot_sixteenths =
+      (eqo::cot_sixteenths(exec.ot, Party::kServer) + eqo::cot_sixteenths(exec.ot, Party::kClient)) / 2;
   o.receiver = node.method.merged ? Party::kClient : Party::kServer;
   return o;
 }

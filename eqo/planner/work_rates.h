@@ -1,16 +1,19 @@
 #pragma once
+#include "eqo/ot/ot_pool.h"
 
 namespace eqo {
 
-// How fast this machine computes, in seconds, both parties at work at the same time; see measure_work_rates().
+// How fast this machine computes, in seconds, both parties at work at the same time on one thread each.
 struct WorkRates {
-  double product_client = 0, product_server = 0;  // a byte of masked rows, on each side
-  double local_product = 0;                       // a multiplication of the server's own share
-  double key = 0;                                 // a key of a product in setup, both sides together
-  double non_linear = 0;                          // a byte of the other protocols, both sides together
-  double element = 0;                             // a word of any step's output: local work
-  double silent_cot = 0, softspoken_cot = 0;      // a COT made, both sides together
   double base_ots = 0;                            // the session's base OTs
+  double cot = 0;                                 // a COT made
+  double key = 0;                                 // a key of a product, in setup
+  double product_client = 0, product_server = 0;  // a byte of masked rows, on each side
+  double non_linear = 0;                          // a byte of the other protocols, sent and received
+  double element = 0;                             // a word of any step's output: local work
 };
+
+// Runs small protocols with both parties in this process and takes their times; about half a second.
+WorkRates measure_work_rates(const OtOptions& options);
 
 }  // namespace eqo
