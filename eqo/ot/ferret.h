@@ -10,17 +10,18 @@
 namespace eqo {
 
 // Silent OT extension: one iteration makes set.outputs() correlated OTs with uniform choices from set.seeds() of them.
-// With the first 2^log_k seeds as q, t = q ^ u * Delta and single-point COTs of all trees as v, w = v ^ e * Delta: the
-// sender's output is q * A ^ v, the receiver's t * A ^ w, its choices u * A ^ e, for a public 10-local matrix A and
-// regular noise e. Source: Yang, Weng, Lan, Zhang, Wang, "Ferret: Fast Extension for Correlated OT with Small
-// Communication", ACM CCS 2020, section 4 with section 3.1's LPN with regular noise and static leakage left out:
-// semi-honest, no consistency check. Trees: half_tree.h; parameters: lpn_sets.h.
+// With the first 2^log_k seeds as q, t = q ^ u * Delta, and the single-point COTs of all trees as v, w = v ^ e * Delta:
+// the sender's output is A * q ^ v, the receiver's A * t ^ w, its choices A * u ^ e, for a public 10-local matrix A and
+// regular noise e, one uniform place a tree. Which choices they are is learning parity with noise.
+// Source: Yang, Weng, Lan, Zhang, Wang, "Ferret: Fast Extension for Correlated OT with Small Communication", ACM CCS
+// 2020, with regular noise; semi-honest: without the consistency checks. Trees: half_tree.h; parameters: lpn_sets.h.
 // A is pseudo-random under a public key (crypto/kernels.h), new rows for each iteration of a direction: LPN is believed
-// hard for a random public matrix, and the secret (u) and the noise are new in each iteration. The choices are
-// coded beside the blocks, not in them, so Delta keeps its 128 bits.
-// Cost: set.message_bytes(set.trees), sender to receiver, in messages of SilentSchedule::kTreesPerMessage trees;
-// nothing from the receiver. Constant time: positions in tables come from A alone.
-// The output is the same for any number of threads. Seeds: trees' COTs of two trees side by side (half_tree.h).
+// hard for a random public matrix, and the secret (u) and the noise are new in each iteration. The choices are coded
+// beside the blocks, not in them, so Delta keeps its 128 bits.
+// Cost: set.message_bytes(set.trees), sender to receiver, in pieces of SilentSchedule::kTreesPerMessage trees; nothing
+// from the receiver, which sees the trees' messages alone. Constant time: positions in tables come from A alone.
+// The output is the same for any number of threads. Behind the first 2^log_k seeds stand those of the trees, two trees'
+// side by side, as half_tree.h wants them. Contents of messages cannot fail; a hostile one makes wrong COTs.
 
 using SendMessage = std::function<void(std::span<const std::byte>)>;
 using ReceiveMessage = std::function<void(std::span<std::byte>)>;
