@@ -14,8 +14,8 @@ namespace eqo {
 // nothing; the first base COT of a tree is its root (left node q, right node q ^ Delta), so the first level needs no
 // message; the bits of the place come lowest first, which orders the leaves otherwise, and places are uniform. Per
 // tree: `depth` base COTs, (depth - 1) * 16 bytes, sender to receiver. The receiver sees of each level the sum of the
-// one side it may know: pseudo-random under the circular correlation robustness of H(x) = pi(s(x)) ^ s(x) (ibid.,
-// section 2.2). Constant time in the places. base: level l (0 <= l < depth) of tree j is number 2 * l + j; message:
+// one side it may know: pseudo-random under the circular correlation robustness of H(x) = pi(s(x)) ^ s(x) (ibid.).
+// Constant time in the places. base: level l (0 <= l < depth) of tree j is number 2 * l + j; message:
 // level l >= 1 is number 2 * (l - 1) + j.
 
 void half_tree_send(unsigned depth, Block delta, std::span<const Block> base, std::span<Block> out,

@@ -8,7 +8,8 @@ namespace eqo {
 
 // One iteration of the silent OT extension: `trees` single-point COTs of 2^depth leaves each are the regular noise, a
 // 10-local code of dimension 2^log_k spreads it. It consumes seeds() COTs and makes outputs().
-// The sets are emp-ot 1.0's (github.com/emp-toolkit/emp-ot), stated there as about 128 bit against the published
+// The protocol is Yang et al., "Ferret", ACM CCS 2020, with the trees of Guo et al., "Half-Tree", EUROCRYPT 2023. The
+// sets are emp-ot 1.0's (github.com/emp-toolkit/emp-ot), stated there as about 128 bit against the published
 // attacks on regular LPN. A smaller *or larger* number of trees at the same (log_k, depth) is weaker: never make one
 // up.
 struct LpnSet {
