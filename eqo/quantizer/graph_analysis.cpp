@@ -26,10 +26,19 @@ bool is_activation_function(const FloatNode& node) {
 
 bool has_padding(const Window& w) { return w.pad_top > 0 || w.pad_left > 0 || w.pad_bottom > 0 || w.pad_right > 0; }
 
-// Windows that cover every value at most once.
-bool disjoint(const Window& w) {
-  return w.stride_h >= w.kernel_h && w.stride_w >= w.kernel_w && w.dilation_h == 1 && w.dilation_w == 1 &&
-         !has_padding(w) && w.kernel_h * w.kernel_w > 1;
+// Whether pooling before the activation function costs fewer bits than after it: for accumulators of 16 bits and
+// activations of 8, where a requantization takes 97 bits an element and a maximum 104 or 46 (docs/cost-model.md), the
+// later ones by rows and then by columns. With padding, pooling comes second: a zero must not win.
+bool pooling_first(const Window& w, const Shape& in) {
+  constexpr double kRequantize = 97, kWideMaximum = 104, kNarrowMaximum = 46;
+  if (has_padding(w)) return false;
+  const auto h = static_cast<double>(in.h), columns = static_cast<double>(w.out_w(in.w));
+  const double outputs = static_cast<double>(w.out_h(in.h)) * columns;
+  const auto kh = static_cast<double>(w.kernel_h), kw = static_cast<double>(w.kernel_w);
+  const double first = outputs * ((kh * kw - 1) * kWideMaximum + kRequantize);
+  const double apart = (kw - 1) * h * columns + (kh - 1) * outputs, whole = outputs * (kh * kw - 1);
+  const double second = h * static_cast<double>(in.w) * kRequantize + std::min(apart, whole) * kNarrowMaximum;
+  return first < second;
 }
 
 // first -> second becomes second -> first, in place; both have one input, and second is first's only consumer.
@@ -52,10 +61,11 @@ void order_pools(FloatGraph& graph) {
     if (before == 0 || consumers[before] != 1 || graph.nodes[before].inputs.size() != 1) continue;
     const FloatNode& first = graph.nodes[before];
     const FloatNode& second = graph.nodes[i];
+    const Shape& in = graph.nodes[at(first.inputs[0])].shape;
     const bool relu_then_pool =
-        is_activation_function(first) && second.op == FloatOp::kMaxPool && disjoint(second.window);
+        is_activation_function(first) && second.op == FloatOp::kMaxPool && pooling_first(second.window, in);
     const bool pool_then_relu =
-        first.op == FloatOp::kMaxPool && is_activation_function(second) && has_padding(first.window);
+        first.op == FloatOp::kMaxPool && is_activation_function(second) && !pooling_first(first.window, in);
     if (relu_then_pool || pool_then_relu) swap_with_successor(graph, before, i);
   }
 }
@@ -143,10 +153,10 @@ bool window_touches_padding(const Window& w, const Shape& in) {
          last(w.out_w(in.w), w.stride_w, w.pad_left, w.kernel_w, w.dilation_w) >= in.w;
 }
 
-FloatGraph prepare_graph(FloatGraph graph) {
+FloatGraph prepare_graph(FloatGraph graph, bool order) {
   validate(graph);
   graph = remove_dead_nodes(fold_batch_norm(std::move(graph)));
-  order_pools(graph);
+  if (order) order_pools(graph);
   for (const FloatNode& node : graph.nodes) {
     if (node.op != FloatOp::kAvgPool || node.count_include_pad) continue;
     if (window_touches_padding(node.window, graph.nodes[at(node.inputs[0])].shape))

@@ -7,9 +7,9 @@
 
 namespace eqo::quant {
 
-// The float graph as it is quantized: batch norms folded, dead nodes gone, and ReLU and max pooling in the order that
-// costs less (they commute): pooling first where its windows don't overlap, ReLU first where padding must not win.
-FloatGraph prepare_graph(FloatGraph graph);
+// The float graph as it is quantized: batch norms folded, dead nodes gone, and with `order` ReLU and max pooling in the
+// order that costs less (they commute).
+FloatGraph prepare_graph(FloatGraph graph, bool order = true);
 
 // What becomes of the output tensor of one float node.
 struct TensorPlan {

@@ -28,14 +28,25 @@ TEST(PrepareGraph, PoolsBeforeReluWhereWindowsAreDisjoint) {
 }
 
 TEST(PrepareGraph, ReluBeforePoolsWhereTheyOverlapOrPad) {
-  NetBuilder b({2, 8, 8});
+  NetBuilder b({2, 33, 33}), d({2, 33, 33});
   const FloatGraph overlap = prepare_graph(b.finish(b.conv1(b.max_pool(b.relu(b.conv3(0, 3)), 3, 2), 2)));
   EXPECT_EQ(overlap.nodes[2].op, FloatOp::kRelu);
+  const FloatGraph turned = prepare_graph(d.finish(d.conv1(d.relu(d.max_pool(d.conv3(0, 3), 3, 2)), 2)));
+  EXPECT_EQ(turned.nodes[2].op, FloatOp::kRelu);
+  EXPECT_EQ(turned.nodes[3].shape, (Shape{3, 16, 16}));
   NetBuilder c({2, 8, 8});
   const FloatGraph padded = prepare_graph(c.finish(c.conv1(c.relu(c.max_pool(c.conv3(0, 3), 3, 2, 1)), 2)));
   EXPECT_EQ(padded.nodes[2].op, FloatOp::kRelu);
   EXPECT_EQ(padded.nodes[3].op, FloatOp::kMaxPool);
   EXPECT_EQ(padded.nodes[3].shape, (Shape{3, 4, 4}));
+}
+
+TEST(PrepareGraph, KeepsTheModelsOrderIfAsked) {
+  NetBuilder b({2, 8, 8}), c({2, 33, 33});
+  const FloatGraph first = prepare_graph(b.finish(b.conv1(b.max_pool(b.relu(b.conv3(0, 3)), 2, 2), 2)), false);
+  EXPECT_EQ(first.nodes[2].op, FloatOp::kRelu);
+  const FloatGraph second = prepare_graph(c.finish(c.conv1(c.relu(c.max_pool(c.conv3(0, 3), 3, 2)), 2)), false);
+  EXPECT_EQ(second.nodes[2].op, FloatOp::kMaxPool);
 }
 
 TEST(PrepareGraph, PaddingThatNoWindowReachesIsNoReasonToRefuse) {

@@ -7,7 +7,7 @@
 
 namespace eqo {
 namespace {
-constexpr std::array<const char*, 4> kNames{"winograd", "rings", "residual", "share-extend"};
+constexpr std::array<const char*, 5> kNames{"winograd", "rings", "residual", "share-extend", "pool-order"};
 }  // namespace
 
 const char* quant_pass_name(QuantPass pass) { return kNames.at(static_cast<std::size_t>(pass)); }

@@ -12,7 +12,8 @@ enum class QuantPass : std::uint8_t {
   kRings,     // "rings": a ring as narrow as each region allows. Off: the widest one for every region with a product
   kResidual,  // "residual": branches are added as accumulators, before the one requantization. Off: each accumulator is
               // truncated by itself, all are extended to a third ring, one bit wider than theirs, and added there
-  kShareExtend  // "share-extend": one extension of an activation serves all its readers. Off: one a reader
+  kShareExtend,  // "share-extend": one extension of an activation serves all its readers. Off: one a reader
+  kPoolOrder     // "pool-order": ReLU and max pooling in the cheaper order. Off: in the model's
 };
 
 const char* quant_pass_name(QuantPass pass);

@@ -22,7 +22,8 @@ using testing::test_images;
 
 constexpr std::size_t kImages = 16;
 constexpr std::uint64_t kSeed = 11;
-const std::set<QuantPass> kAll{QuantPass::kWinograd, QuantPass::kRings, QuantPass::kResidual, QuantPass::kShareExtend};
+const std::set<QuantPass> kAll{QuantPass::kWinograd, QuantPass::kRings, QuantPass::kResidual, QuantPass::kShareExtend,
+                                QuantPass::kPoolOrder};
 
 Model quantized(const FloatGraph& graph, const std::set<QuantPass>& disabled, QuantizeOptions options = {},
                 QuantizeReport* report = nullptr) {
@@ -90,7 +91,7 @@ FloatGraph residual_net() {
 }
 
 TEST(QuantPass, NamesAreKnown) {
-  EXPECT_THAT(quant_pass_names(), ::testing::ElementsAre("winograd", "rings", "residual", "share-extend"));
+  EXPECT_THAT(quant_pass_names(), ::testing::ElementsAre("winograd", "rings", "residual", "share-extend", "pool-order"));
   for (const std::string& name : quant_pass_names()) EXPECT_EQ(quant_pass_name(quant_pass(name)), name);
   try {
     quant_pass("ring");

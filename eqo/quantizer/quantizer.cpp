@@ -159,7 +159,7 @@ Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, Quan
 
 Model quantize(const FloatGraph& graph, const Dataset& calibration, const QuantizeOptions& options,
                QuantizeReport* report) {
-  const FloatGraph prepared = prepare_graph(graph);
+  const FloatGraph prepared = prepare_graph(graph, options.disabled.count(QuantPass::kPoolOrder) == 0);
   if (options.preprocess.shape != prepared.input_shape())
     throw usage_error("pictures become " + options.preprocess.shape.to_string() + ", the network takes " +
                       prepared.input_shape().to_string());
@@ -182,7 +182,7 @@ Model quantize(const FloatGraph& graph, const Dataset& calibration, const Quanti
 
 Model quantize(const FloatGraph& graph, const std::vector<float>& images, std::size_t count,
                const QuantizeOptions& options, QuantizeReport* report) {
-  const FloatGraph prepared = prepare_graph(graph);
+  const FloatGraph prepared = prepare_graph(graph, options.disabled.count(QuantPass::kPoolOrder) == 0);
   if (images.size() != static_cast<std::size_t>(prepared.input_shape().size()) * count)
     throw data_error("calibration images of a wrong size");
   FloatBatch batch(prepared.input_shape(), image_count(prepared, options, count));
