@@ -27,7 +27,7 @@ struct ProtocolVersion {
   friend bool operator==(const ProtocolVersion&, const ProtocolVersion&) = default;
 };
 // Both parties need the same: predicted costs are exact. Any change of what is sent increases it.
-inline constexpr ProtocolVersion kProtocolVersion{1, 0};
+inline constexpr ProtocolVersion kProtocolVersion{2, 0};
 
 inline constexpr std::uint64_t kMaxPlanBytes = std::uint64_t{16} << 20;
 inline constexpr std::uint64_t kMaxParamsBytes = 4096;
