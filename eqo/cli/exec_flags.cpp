@@ -34,7 +34,8 @@ void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
       ->capture_default_str();
   cmd.add_option("--optimize-for", flags.optimize_for,
                  "The link that protocols are chosen for: lan, wan, or BITS_PER_S,RTT (default: --network)");
-  cmd.add_option("--disable-pass", flags.disabled, "Leave a rewriting pass out; may be repeated (see 'eqo plan --passes')");
+  cmd.add_option("--disable-pass", flags.disabled,
+                 "Leave a rewriting pass out; may be repeated (see 'eqo plan --passes')");
   cmd.add_option("--reveal", flags.reveal, "What the client learns: logits, or the label alone")
       ->check(CLI::IsMember({"logits", "label"}))
       ->capture_default_str();
@@ -48,9 +49,8 @@ Offer load_offer(const std::string& path, const ExecFlags& flags, const std::opt
   exec.ot.kind = kind.value_or(OtKind::kSilent);
   Model model = load_model(path);
   const Digest digest = model_digest(model);
-  Offer offer =
-      make_offer(std::move(model), digest, exec, flags.reveal == "label" ? Reveal::kLabel : Reveal::kLogits,
-                 {{flags.disabled.begin(), flags.disabled.end()}, link}, observer);
+  Offer offer = make_offer(std::move(model), digest, exec, flags.reveal == "label" ? Reveal::kLabel : Reveal::kLogits,
+                           {{flags.disabled.begin(), flags.disabled.end()}, link}, observer);
   offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
   return offer;
 }

@@ -33,8 +33,8 @@ enum class Op : std::uint8_t {
   kSlice,           // start, step; local
   kReshape,         // relabelling; local
   kArgMax,          // the index of the greatest logit (lowest index on ties); output (1, 1, 1), last node only
-  kRequantize,      // ((relu ? max(0, x) : x) >> shift) mod 2^type.ring_bits, x read as signed, the shift arithmetic: what
-                    // kRelu, kTruncateReduce and then kExtend or kReduce give, in one step
+  kRequantize,  // ((relu ? max(0, x) : x) >> shift) mod 2^type.ring_bits, x read as signed, the shift arithmetic: what
+                // kRelu, kTruncateReduce and then kExtend or kReduce give, in one step
 };
 
 const char* op_name(Op op);

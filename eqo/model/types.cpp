@@ -237,9 +237,9 @@ TensorType infer(const Node& node, std::span<const TensorType> in, unsigned inpu
 }  // namespace
 
 const char* op_name(Op op) {
-  constexpr const char* kNames[] = {"Input",  "Conv",           "Add",    "AddConstant", "Relu",    "Truncate",
-                                    "TruncateReduce", "Extend", "Reduce", "MaxPool",     "SumPool", "Concat",
-                                    "Pad",    "Slice",          "Reshape", "ArgMax",     "Requantize"};
+  constexpr const char* kNames[] = {
+      "Input",   "Conv",    "Add",    "AddConstant", "Relu",  "Truncate", "TruncateReduce", "Extend",    "Reduce",
+      "MaxPool", "SumPool", "Concat", "Pad",         "Slice", "Reshape",  "ArgMax",         "Requantize"};
   const auto i = static_cast<std::size_t>(op);
   return i < std::size(kNames) ? kNames[i] : "unknown";
 }

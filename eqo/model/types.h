@@ -13,7 +13,7 @@ inline constexpr std::size_t kMaxNodes = 1 << 14;
 inline constexpr std::size_t kMaxInputs = 64;       // of one node
 inline constexpr unsigned kMaxInputShift = 24;      // kAdd, kConcat
 inline constexpr unsigned kMaxInputBits = 16;       // of the quantized image
-inline constexpr unsigned kMaxMethodLevels = 8;       // Method::levels
+inline constexpr unsigned kMaxMethodLevels = 8;     // Method::levels
 inline constexpr std::size_t kMaxNameBytes = 1024;  // names and classes
 inline constexpr std::size_t kMaxTextBytes = 8192;  // PublicPlan::leakage
 inline constexpr std::size_t kMaxClassNames = 65536;
@@ -23,8 +23,8 @@ inline constexpr unsigned kMaxWeightSumBits = 62;
 
 // The type that the node's output must have, given its inputs' types; throws model_error that names the node if the
 // step does not fit them. Read from node.type, because nothing else says it: kInput shape and ring; kConv type.shape.c
-// (filters); kExtend, kReduce and kRequantize the ring; kReshape and kSlice the shape. The interval is only as narrow as it is
-// proven to be whatever the weights and the image are; where a value may wrap it is the full range:
+// (filters); kExtend, kReduce and kRequantize the ring; kReshape and kSlice the shape. The interval is only as narrow
+// as it is proven to be whatever the weights and the image are; where a value may wrap it is the full range:
 //   kInput  [-2^(b-1), 2^(b-1) - 1], b = input_bits          kRelu  [0, max(0, hi)]
 //   kConv   full (weights and bias are secret)               kTruncate, kTruncateReduce  [lo >> s, hi >> s]
 //   kRequantize  both of the above if it fits the ring

@@ -30,8 +30,8 @@ ExecOptions parse_exec_options(std::span<const std::byte> bytes) {
   o.ot.silent_set = {at(2), at(3)};
   o.compare.levels = at(4);
   o.prefetch = at(5);
-  const bool good = at(1) >= 1 && at(1) <= 8 && at(2) < kLpnSetCount && at(3) < kLpnSetCount && at(4) >= 1 &&
-                    at(4) <= kMostLevels;
+  const bool good =
+      at(1) >= 1 && at(1) <= 8 && at(2) < kLpnSetCount && at(3) < kLpnSetCount && at(4) >= 1 && at(4) <= kMostLevels;
   if (!good)
     throw protocol_error("the server's session parameters are out of range", "use the same version on both sides");
   return o;

@@ -25,7 +25,9 @@ OtSchedule::Need OtSchedule::before(std::size_t i) {
   return made;
 }
 
-OtSchedule::Need OtSchedule::finish() { return refill({std::min(ahead_[0], kMostAhead), std::min(ahead_[1], kMostAhead)}); }
+OtSchedule::Need OtSchedule::finish() {
+  return refill({std::min(ahead_[0], kMostAhead), std::min(ahead_[1], kMostAhead)});
+}
 
 // Both directions are topped up when one runs short: their messages cross.
 OtSchedule::Need OtSchedule::refill(Need now) {

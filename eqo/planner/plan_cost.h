@@ -53,12 +53,12 @@ struct StepCost {
 // The exact traffic of a session up to and including one batch. Setup: handshake (the caller's to add), base OTs, COTs
 // made ahead, the products' keys and the goodbye. Online: that batch, from the request to the opened result.
 struct PlanCost {
-  std::vector<StepCost> steps;         // one a node
-  PartCost session;                    // base OTs (setup)
-  PartCost setup_cots, online_cots;    // the making of COTs
-  PartCost ready;                      // the server's word that ends the setup
-  PartCost request, opening;           // online, once a batch
-  Cost setup, online;                  // the sums
+  std::vector<StepCost> steps;       // one a node
+  PartCost session;                  // base OTs (setup)
+  PartCost setup_cots, online_cots;  // the making of COTs
+  PartCost ready;                    // the server's word that ends the setup
+  PartCost request, opening;         // online, once a batch
+  Cost setup, online;                // the sums
   double setup_seconds = 0, online_seconds = 0;
   std::vector<Message> setup_trace, online_trace;
 };

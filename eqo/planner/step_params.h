@@ -27,8 +27,7 @@ inline ConvSpec conv_spec(const PublicPlan& plan, const Node& node) {
 inline CompareOptions compare_options(const Node& node, const ExecOptions& exec) {
   CompareOptions o = exec.compare;
   if (node.method.levels != 0) o.levels = node.method.levels;
-  o.cot_sixteenths =
-      (eqo::cot_sixteenths(exec.ot, Party::kServer) + eqo::cot_sixteenths(exec.ot, Party::kClient)) / 2;
+  o.cot_sixteenths = (eqo::cot_sixteenths(exec.ot, Party::kServer) + eqo::cot_sixteenths(exec.ot, Party::kClient)) / 2;
   o.receiver = node.method.merged ? Party::kClient : Party::kServer;
   return o;
 }

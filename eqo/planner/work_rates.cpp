@@ -62,8 +62,7 @@ WorkRates run_party(Party party, std::unique_ptr<Transport> transport, const OtO
   const std::uint64_t before = made.generated(Party::kServer) + made.generated(Party::kClient);
   made.reserve(traffic, kCots, kCots);
   ot->reserve(kCots, kCots);
-  w.cot = watch.lap() /
-          static_cast<double>(made.generated(Party::kServer) + made.generated(Party::kClient) - before);
+  w.cot = watch.lap() / static_cast<double>(made.generated(Party::kServer) + made.generated(Party::kClient) - before);
 
   const ProductSpec spec = product_spec();
   const WipedVector<std::uint16_t> codes(spec.shape.count * spec.shape.rows * spec.shape.inner, 1);

@@ -39,9 +39,9 @@ Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exe
 
 // The counted costs and the times of one session, as one party saw them.
 struct SessionSummary {
-  RunReport report;          // setup and the first batch; every later one was compared with its plan, too
+  RunReport report;                      // setup and the first batch; every later one was compared with its plan, too
   std::uint64_t later_online_bytes = 0;  // of the batches after the first
-  std::uint64_t images = 0;  // answered
+  std::uint64_t images = 0;              // answered
   std::uint64_t batches = 0;
   double online_seconds = 0;  // of all batches
 };
