@@ -155,6 +155,7 @@ ClientSession::ClientSession(std::unique_ptr<Transport> transport, const ClientO
   s.party = std::make_unique<PartyState>(Party::kClient, std::move(transport), std::move(prg), s.plan, s.exec, nullptr,
                                          options.threads, hello.plan.size(), hello.params.size(), start);
   s.ready = s.party->setup();
+  s.ready.max_batch = affordable_batch(s.plan, s.exec, s.ready.max_batch, options.max_memory_bytes);
 }
 
 ClientSession::~ClientSession() {

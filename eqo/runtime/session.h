@@ -73,7 +73,7 @@ class ClientSession {
   const PublicPlan& plan() const;
   const Digest& model_digest() const;
   const ExecOptions& exec() const;
-  std::uint32_t max_batch() const;  // images, as the server grants
+  std::uint32_t max_batch() const;  // images, as the server grants and this party's memory allows
 
   // One batch of quantized images (model/quantize.h), one behind the other: the opened outputs, [batch][outputs], as
   // signed numbers (logits) or labels where the plan ends in kArgMax. Throws usage_error for a batch or a length that
