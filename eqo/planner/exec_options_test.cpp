@@ -31,7 +31,7 @@ TEST(ExecOptions, EveryOtherByteIsRefused) {
     for (unsigned value = 0; value < 256; ++value) {
       Bytes bytes = good;
       bytes[at] = static_cast<std::byte>(value);
-      const bool allowed = at == 0             ? value <= static_cast<unsigned>(OtKind::kSilent)
+      const bool allowed = at == 0              ? value <= static_cast<unsigned>(OtKind::kSilent)
                            : at == 2 || at == 3 ? value < 4
                            : at == 5            ? true
                                                 : value >= 1 && value <= 8;

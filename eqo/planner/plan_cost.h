@@ -74,6 +74,8 @@ class SessionPlan {
   };
   SessionPlan(const PublicPlan& plan, const ExecOptions& options, const Options& how);
   SessionPlan(const PublicPlan& plan, const ExecOptions& options) : SessionPlan(plan, options, Options{}) {}
+  // The setup, known from the start.
+  const PlanCost& setup() const { return setup_; }
   // The next batch; its setup is that of the session.
   PlanCost next(std::uint64_t batch);
   // Of the COTs in one party's memory so far, from above.
@@ -86,7 +88,7 @@ class SessionPlan {
   void no_work();
 
   const PublicPlan& plan_;
-  const ExecOptions& options_;
+  const ExecOptions options_;
   Options how_;
   CostMeter meter_;
   OtPoolCost pool_;

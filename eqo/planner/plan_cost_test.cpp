@@ -33,10 +33,12 @@ TEST(PlanCost, StepsAndSessionAddUpToTheTotalsAndTheTrace) {
       }
       sum.flights += c.flights;
     };
-    add(setup, cost.session);
-    add(setup, cost.ready);
-    add(online, cost.request);
-    add(online, cost.opening);
+    add(setup, cost.session.cost);
+    add(setup, cost.setup_cots.cost);
+    add(setup, cost.ready.cost);
+    add(online, cost.request.cost);
+    add(online, cost.online_cots.cost);
+    add(online, cost.opening.cost);
     for (std::size_t i = 0; i < cost.steps.size(); ++i) {
       EXPECT_EQ(cost.steps[i].name, plan.nodes[i].name);
       EXPECT_EQ(cost.steps[i].layer, plan.nodes[i].layer);
@@ -96,8 +98,8 @@ TEST(PlanCost, AProductByHand) {
   for (unsigned i = 0; i < 8; ++i) bits += 2 * (16 - i);
   EXPECT_EQ(conv.online.bytes[client], framed_bytes((bits + 7) / 8));
   EXPECT_EQ(conv.online.bytes[1 - client], 0U);
-  EXPECT_EQ(cost.opening.bytes[1 - client], framed_bytes(2));
-  EXPECT_EQ(cost.opening.bytes[client], 0U);
+  EXPECT_EQ(cost.opening.cost.bytes[1 - client], framed_bytes(2));
+  EXPECT_EQ(cost.opening.cost.bytes[client], 0U);
   EXPECT_EQ(cost.online.total_bytes(), framed_bytes(16) + framed_bytes((bits + 7) / 8) + framed_bytes(2));
   EXPECT_EQ(cost.online.flights, 2U);  // request and row together, then the answer
   const Cost setup = dry_run([&](CostMeter& m) { step_setup_protocol(m, model.plan, model.plan.nodes[1]); });

@@ -110,11 +110,6 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
   return kBase + keys + session.cot_memory_bytes() + largest_step;
 }
 
-double link_seconds(const Link& link, std::uint64_t bytes, std::uint64_t flights) {
-  const double transfer = link.bits_per_second > 0 ? 8.0 * static_cast<double>(bytes) / link.bits_per_second : 0;
-  return transfer + static_cast<double>(flights) * link.round_trip_seconds / 2;
-}
-
 std::uint64_t peak_rss_bytes() {
   rusage usage{};
   if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;

@@ -37,13 +37,6 @@ std::string first_difference(const RunReport& planned, const RunReport& counted)
 // from above, in bytes.
 std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch);
 
-// Seconds on a link: bytes / rate + flights * half a round trip, plus what the kernels need (`work`).
-struct Link {
-  double bits_per_second = 0;  // 0: no limit
-  double round_trip_seconds = 0;
-};
-double link_seconds(const Link& link, std::uint64_t bytes, std::uint64_t flights);
-
 // The largest resident set of this process so far.
 std::uint64_t peak_rss_bytes();
 

@@ -6,7 +6,6 @@
 
 #include "eqo/model/testing/random_model.h"
 #include "eqo/net/testing/expect_error.h"
-#include "eqo/planner/estimate.h"
 
 namespace eqo {
 namespace {
@@ -96,38 +95,12 @@ TEST(RunReport, MemoryGrowsWithTheBatchAndCoversItsTensors) {
   }
 }
 
-TEST(RunReport, LinkSeconds) {
-  EXPECT_EQ(link_seconds({}, 1'000'000, 100), 0);
-  EXPECT_DOUBLE_EQ(link_seconds({1e9, 0}, 125'000'000, 100), 1);
-  EXPECT_DOUBLE_EQ(link_seconds({0, 0.08}, 1'000'000, 25), 1);
-  EXPECT_DOUBLE_EQ(link_seconds({8e6, 0.01}, 500'000, 10), 0.5 + 0.05);
-  EXPECT_GT(link_seconds({1, 1}, UINT64_MAX, UINT64_MAX), 1e19);
-}
-
 TEST(RunReport, PeakMemoryIsThatOfThisProcess) {
   const std::uint64_t before = peak_rss_bytes();
   EXPECT_GT(before, std::uint64_t{1} << 20);
   const std::vector<char> large(before + (std::size_t{64} << 20), 1);
   EXPECT_GE(peak_rss_bytes(), before + (std::size_t{32} << 20));
   EXPECT_EQ(large.back(), 1);
-}
-
-TEST(Estimate, SecondsAreTheLinksAndTheWorkAndTouchNothingElse) {
-  const PublicPlan plan = testing::random_model(5).plan;
-  const RunReport before = report_of(5, 2);
-  const Link link{1e8, 0.05};
-  RunReport r = before;
-  estimate_seconds(r, plan, {}, 2, link);
-  EXPECT_EQ(first_difference(before, r), "");
-  EXPECT_GE(r.setup_seconds, link_seconds(link, r.setup_bytes, r.setup_flights));
-  EXPECT_GE(r.online_seconds, link_seconds(link, r.online_bytes, r.online_flights));
-  EXPECT_LT(r.online_seconds, link_seconds(link, r.online_bytes, r.online_flights) + 10);
-  double rows = 0;
-  for (const LayerRow& row : r.layers) {
-    EXPECT_GE(row.seconds, link_seconds(link, row.setup_bytes + row.online_bytes, row.flights));
-    rows += row.seconds;
-  }
-  EXPECT_NEAR(rows, r.setup_seconds + r.online_seconds, 1e-6 * rows);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ TEST(Local, EveryStepIsVerifiedAndAnswersAreTheTwins) {
     EXPECT_EQ(result.server.images, count);
     EXPECT_EQ(first_difference(result.client.report, result.server.report), "");
     EXPECT_GT(result.client.report.online_bytes, 0U);
-    EXPECT_EQ(result.client.report.layers.size(), offer.model.plan.nodes.size() + 6);
+    EXPECT_EQ(result.client.report.layers.size(), offer.model.plan.nodes.size() + 7);
     EXPECT_GT(result.server.report.peak_rss_bytes, 0U);
   }
 }

@@ -81,7 +81,7 @@ class Faults : public ::testing::Test {
  protected:
   // Two batches, then the goodbye: the wire's bytes by sender, and where each message's header is.
   Faults() {
-    const PlanCost cost = plan_cost(offer_.model.plan, offer_.exec, kBatch, true);
+    SessionPlan plan(offer_.model.plan, offer_.exec, SessionPlan::Options{.trace = true});
     streams_ = handshake_bytes(offer_.plan_bytes.size(), kExecOptionsBytes);
     handshake_ = streams_;
     const auto add = [this](const Message& m) {
@@ -89,9 +89,11 @@ class Faults : public ::testing::Test {
       headers_[sender].push_back(streams_[sender]);
       streams_[sender] += framed_bytes(m.bytes);
     };
-    for (const Message& m : cost.setup_trace) add(m);
-    for (int batch = 0; batch < 2; ++batch)
+    for (const Message& m : plan.setup().setup_trace) add(m);
+    for (int batch = 0; batch < 2; ++batch) {
+      const PlanCost cost = plan.next(kBatch);
       for (const Message& m : cost.online_trace) add(m);
+    }
     add({Party::kClient, kControlBytes});
     images_ = testing::random_images(offer_.model.plan, 1, kBatch);
     expected_ = testing::expected_answers(offer_.model, images_, kBatch);

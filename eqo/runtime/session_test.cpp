@@ -168,6 +168,25 @@ TEST(Limits, TheClientRefusesAPlanThatNeedsTooMuch) {
   }
 }
 
+// Of what the server grants, the client takes what its memory allows.
+TEST(Limits, TheClientTakesTheBatchesThatItCanAfford) {
+  Offer offer = random_offer(3);
+  offer.max_batch = 64;
+  const auto [server, client] = run_session(make_memory_transports(), offer, [&](std::unique_ptr<Transport> t) {
+    ClientOptions options;
+    options.max_memory_bytes = estimated_memory(offer.model.plan, offer.exec, 4);
+    ClientSession session(std::move(t), options);
+    const std::uint32_t most = session.max_batch();
+    EXPECT_GE(most, 4U);
+    EXPECT_LE(estimated_memory(offer.model.plan, offer.exec, most), options.max_memory_bytes);
+    EXPECT_GT(estimated_memory(offer.model.plan, offer.exec, most + 1), options.max_memory_bytes);
+    EQO_EXPECT_ERROR(session.infer(random_images(offer.model.plan, 1, most + 1), most + 1), Category::kUsage,
+                     "a batch");
+    return session.finish();
+  });
+  EXPECT_TRUE(server && client) << server.text() << client.text();
+}
+
 TEST(Limits, OffersOutOfRange) {
   for (const std::uint32_t batch : {0U, kMaxBatch + 1}) {
     Offer offer = random_offer(1);
@@ -330,7 +349,8 @@ TEST(HostileServer, ParametersOutOfRange) {
     if (n == good.size()) continue;
     expect_end(client_against(plan, Bytes(n, std::byte{1}), {}, kNothing), Category::kProtocol, "unknown kind");
   }
-  for (const auto& [at, value] : {std::pair(0, 0), {0, 2}, {1, 0}, {1, 9}, {2, 0}, {2, 9}, {3, 9}, {3, 255}}) {
+  for (const auto& [at, value] :
+       {std::pair(0, 2), {0, 255}, {1, 0}, {1, 9}, {2, 4}, {2, 255}, {3, 4}, {3, 255}, {4, 0}, {4, 9}}) {
     Bytes bad = good;
     bad[static_cast<std::size_t>(at)] = static_cast<std::byte>(value);
     expect_end(client_against(plan, bad, {}, kNothing), Category::kProtocol, "session parameters");
