@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "e2e/support.h"
 #include "eqo/model/model_io.h"
@@ -89,15 +90,57 @@ TEST(Traffic, TheSimulatedNetworkTakesTime) {
   const Folder folder;
   const std::string model = small_model(folder);
   const Words local{"local", model, "--data", images(), "--index", "0"};
-  const json fast = run_json(local), slow = run_json(local + Words{"--network", "wan"});
+  const json fast = run_json(local + Words{"--optimize-for", "wan"}),
+             slow = run_json(local + Words{"--network", "wan"});
   const double flights = slow["communication"]["online_flights"];
   EXPECT_GE(slow["seconds"]["online"].get<double>(), 0.95 * flights * 0.020) << "40 ms there and back";
   EXPECT_GT(slow["seconds"]["online"], fast["seconds"]["online"].get<double>());
   EXPECT_EQ(bytes_and_flights(fast), bytes_and_flights(slow));
   EXPECT_EQ(fast["images"][0]["logits"], slow["images"][0]["logits"]);
-  // The rate counts, too: 1.1 MB at 20 Mbit/s.
+  // What was planned for this link is what it is.
+  const json plan = run_json({"plan", model, "--network", "wan"});
+  EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(slow));
+  EXPECT_GE(plan["seconds"]["online"].get<double>(), 0.95 * flights * 0.020);
+  // The rate counts, too: half a MB at 20 Mbit/s.
   const json narrow = run_json(local + Words{"--network", "20M,0ms"});
   EXPECT_GE(narrow["seconds"]["online"].get<double>(), 0.2);
+}
+
+// Every way of running is planned to the byte.
+TEST(Traffic, EveryChoiceIsPlanned) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const std::vector<Words> choices{{"--ot", "softspoken"},
+                                   {"--ot", "softspoken", "--softspoken-k", "2"},
+                                   {"--ot", "silent", "--prefetch", "0"},
+                                   {"--ot", "softspoken", "--prefetch", "2"},
+                                   {"--ot", "softspoken", "--tree-levels", "2"},
+                                   {"--ot", "softspoken", "--optimize-for", "10M,100ms"},
+                                   {"--ot", "softspoken", "--disable-pass", "fuse", "--disable-pass", "merge"},
+                                   {"--ot", "softspoken", "--disable-pass", "intervals", "--batch", "3"}};
+  std::set<std::string> seen;
+  for (const Words& choice : choices) {
+    std::string name;
+    for (const std::string& w : choice) name.append(" ").append(w);
+    SCOPED_TRACE(name);
+    const json plan = run_json(Words{"plan", model} + choice);
+    const json local = run_json(Words{"local", model, "--data", images(), "--index", "0-2", "--verify"} + choice);
+    EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(local));
+    seen.insert(bytes_and_flights(plan).dump());
+  }
+  EXPECT_EQ(seen.size(), choices.size()) << "each choice changes what crosses the wire";
+}
+
+TEST(Traffic, PassesArePrintedAndUnknownOnesRefused) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const Ended printed = run_eqo({"plan", model, "--passes"});
+  EXPECT_EQ(printed.code, 0);
+  for (const char* text : {"The graph as quantized", "After pass 'fuse'", "Requantize"})
+    EXPECT_NE(printed.out.find(text), std::string::npos) << text;
+  const Ended refused = run_eqo({"plan", model, "--disable-pass", "fusion"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("known: share-extend, pool-split, fuse"), std::string::npos) << refused.err;
 }
 
 TEST(Traffic, DoesNotDependOnTheImage) {
