@@ -132,6 +132,7 @@ struct ClientSession::State {
   ExecOptions exec;
   Digest model_digest{};
   std::uint64_t counter = 0;
+  bool failed = false;  // in a batch: what was made or sent for it must not meet another one
   Ready ready;
   std::unique_ptr<PartyState> party;
 };
@@ -170,6 +171,7 @@ std::uint32_t ClientSession::max_batch() const { return state_->ready.max_batch;
 std::vector<std::int64_t> ClientSession::infer(std::span<const Word> images, std::uint32_t batch,
                                                const StepObserver& observer) {
   State& s = *state_;
+  if (s.failed) throw connection_error("this session ended with an error", "start a new session");
   if (batch < 1 || batch > s.ready.max_batch)
     throw usage_error("a batch of " + std::to_string(batch) + " images; the server takes 1.." +
                       std::to_string(s.ready.max_batch));
@@ -181,7 +183,14 @@ std::vector<std::int64_t> ClientSession::infer(std::span<const Word> images, std
     throw policy_error("the server answers " + std::to_string(s.ready.max_images) + " images a session",
                        "start a new session");
   const Request request{Request::Kind::kBatch, batch, ++s.counter};  // burnt, whatever happens next
-  const Words output = s.party->run_batch(images, request, observer);
+  Words output;
+  try {
+    output = s.party->run_batch(images, request, observer);
+  } catch (...) {
+    s.failed = true;
+    s.party->channel().close();
+    throw;
+  }
   const Node& node = output_node(s.plan);
   std::vector<std::int64_t> opened(output.size());
   std::transform(output.begin(), output.end(), opened.begin(), [&](Word w) {
@@ -191,6 +200,7 @@ std::vector<std::int64_t> ClientSession::infer(std::span<const Word> images, std
 }
 
 SessionSummary ClientSession::finish() {
+  if (state_->failed) throw connection_error("this session ended with an error", "start a new session");
   state_->party->say_goodbye();
   return state_->party->finish();
 }

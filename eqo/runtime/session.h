@@ -78,6 +78,7 @@ class ClientSession {
   // One batch of quantized images (model/quantize.h), one behind the other: the opened outputs, [batch][outputs], as
   // signed numbers (logits) or labels where the plan ends in kArgMax. Throws usage_error for a batch or a length that
   // does not fit and policy_error beyond the session's images, before anything is sent: the session goes on.
+  // After any other error it does not: every further call throws connection_error.
   std::vector<std::int64_t> infer(std::span<const Word> images, std::uint32_t batch, const StepObserver& observer = {});
 
   // Says goodbye and closes. Every batch has checked that what was counted is what the plan said.
