@@ -52,6 +52,7 @@ class Lowering {
     }
     const Value& out = values_[at(graph_.output)];
     result_.output = (out.fine ? *out.fine : *out.activation).id;
+    if (options_.keep_unfolded) result_.unfolded = draft_.nodes();
     draft_.fold_constants(result_.output);
     return std::move(result_);
   }
@@ -189,8 +190,12 @@ class Lowering {
     const double unit = scales_.base[groups_.group(id)] * groups_.ratio(id);
     const double scale =
         std::ldexp(unit, static_cast<int>(std::lround(std::log2(scales_.weight[at(id)] * x.scale / unit))));
-    QuantizedWeights w = quantize_weights(choice.weights, plan_.layers[at(id)].weights_bits, scale / x.scale);
-    if (options_.compensate_rounding)
+    const auto given = options_.given.find(id);
+    const bool is_given = given != options_.given.end();
+    QuantizedWeights w = is_given
+                             ? given->second.weights
+                             : quantize_weights(choice.weights, plan_.layers[at(id)].weights_bits, scale / x.scale);
+    if (options_.compensate_rounding && !is_given)
       compensate_rounding(n, choice.weights, *x.values, scale / x.scale, options_.bias_correction, draft_.pool(), w);
 
     Node shell;
@@ -202,7 +207,9 @@ class Lowering {
     shell.type.shape.c = n.shape.c;
     NodeSecrets secrets;
     secrets.weights = w.code;
-    const auto bias_of = [&](const IntBatch& sums) { return bias(id, stats, sums, scale); };
+    const auto bias_of = [&](const IntBatch& sums) {
+      return is_given ? given->second.bias : bias(id, stats, sums, scale);
+    };
     Tensor out = draft_.conv(x, std::move(shell), std::move(secrets), w.value, bias_of, scale);
 
     double error = 0;

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,20 @@ struct LayerChoice {
   LinearWeights weights;
 };
 
+// Weights and bias that are known already; by float node.
+struct GivenLayer {
+  QuantizedWeights weights;
+  std::vector<std::int64_t> bias;  // in units of the accumulator
+};
+using GivenLayers = std::map<int, GivenLayer>;
+
 struct LoweringOptions {
   bool bias_correction = true;
   bool compensate_rounding = true;
   bool merge_residuals = true;  // add accumulators as they are; else every one is truncated by itself first
   std::function<void(std::size_t)> after_node;
+  GivenLayers given;           // instead of rounding these layers' weights
+  bool keep_unfolded = false;  // Lowered::unfolded
 };
 
 // What is known of one linear layer once it is quantized.
@@ -34,6 +44,7 @@ struct LoweredLayer {
 struct Lowered {
   int output = -1;
   std::vector<LoweredLayer> layers;
+  std::vector<DraftNode> unfolded;  // the steps before constants were added to biases; only if asked for
 };
 
 // Writes the integer steps of every float node into the draft, in order, each computed on the calibration images before

@@ -129,30 +129,49 @@ Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, Quan
   const ScaleCosts costs = weight_costs(prepared, plan, stats, choices, activations, pool);
   const Scales scales = solve_scales(prepared, plan, groups, costs, options.seed);
 
-  Draft draft(range_rule(rule), pool);
   LoweringOptions lowering;
   lowering.bias_correction = options.bias_correction;
   lowering.compensate_rounding = options.compensate_rounding;
   lowering.merge_residuals = options.disabled.count(QuantPass::kResidual) == 0;
   lowering.after_node = [&](std::size_t i) { progress(i); };
-  const Lowered lowered = lower(prepared, plan, groups, scales, stats, choices, images, lowering, draft);
+  lowering.keep_unfolded = static_cast<bool>(options.tuner);
   RingOptions rings;
   rings.minimise = options.disabled.count(QuantPass::kRings) == 0;
   rings.share_extensions = options.disabled.count(QuantPass::kShareExtend) == 0;
-  Model model = assign_rings(draft, lowered.output, rings);
 
-  model.plan.name = prepared.name.empty() ? "model" : prepared.name;
-  model.plan.preprocess = options.preprocess;
-  if (static_cast<std::int64_t>(options.classes.size()) == prepared.output_shape().size())
-    model.plan.classes = options.classes;
-  model.plan.leakage = leakage_statement(rule);
-  check_plan(model);
-  if (report != nullptr) {
-    *report = describe(prepared, plan, lowered, model);
-    report->calibration_images = images.count;
-    report->disabled = options.disabled;
-  }
-  return model;
+  const auto finish = [&](const Draft& draft, const Lowered& lowered) {
+    Model model = assign_rings(draft, lowered.output, rings);
+    model.plan.name = prepared.name.empty() ? "model" : prepared.name;
+    model.plan.preprocess = options.preprocess;
+    if (static_cast<std::int64_t>(options.classes.size()) == prepared.output_shape().size())
+      model.plan.classes = options.classes;
+    model.plan.leakage = leakage_statement(rule);
+    check_plan(model);
+    if (report != nullptr) {
+      *report = describe(prepared, plan, lowered, model);
+      report->calibration_images = images.count;
+      report->disabled = options.disabled;
+    }
+    return model;
+  };
+  Draft draft(range_rule(rule), pool);
+  const Lowered lowered = lower(prepared, plan, groups, scales, stats, choices, images, lowering, draft);
+  if (!options.tuner) return finish(draft, lowered);
+
+  if (!lowering.merge_residuals)
+    throw usage_error("a network without the residual pass can't be tuned", "leave the pass on");
+  const TuneProblem problem = tune_problem(prepared, groups, choices, lowered);
+  const TuneBuild build = [&](const Tuned& tuned) {
+    LoweringOptions given = lowering;
+    given.given = given_layers(problem, tuned);
+    given.keep_unfolded = false;
+    given.after_node = {};
+    Draft again(range_rule(rule), pool);
+    const Scales moved = tuned_scales(problem, groups, scales, tuned);
+    const Lowered result = lower(prepared, plan, groups, moved, stats, choices, images, given, again);
+    return finish(again, result);
+  };
+  return build(options.tuner(problem, build));
 }
 
 }  // namespace

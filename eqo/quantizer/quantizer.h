@@ -13,6 +13,7 @@
 #include "eqo/importer/float_graph.h"
 #include "eqo/model/graph.h"
 #include "eqo/quantizer/quant_pass.h"
+#include "eqo/quantizer/tuning.h"
 
 namespace eqo {
 
@@ -52,6 +53,10 @@ struct QuantizeOptions {
     std::optional<ConvDomain> domain;
   };
   std::map<std::string, Layer> layers;
+
+  // Changes the weights and steps once they are quantized, e.g. fine_tune() of train/fine_tuner.h; empty: nobody does.
+  // Needs the pass that adds residuals as they are.
+  quant::Tuner tuner;
 };
 
 struct QuantizeReport {
