@@ -136,8 +136,7 @@ TEST_P(Imitation, HasTheTwinsLogits) {
 
   // Scales moved, within a group all by one factor, so that their ratios are the powers of two that they were.
   EXPECT_TRUE(std::any_of(result.factor.begin(), result.factor.end(), [](double f) { return f != 1; }));
-  for (std::size_t g = 0; g < result.factor.size(); ++g)
-    EXPECT_TRUE(!seen.fixed_group[g] || result.factor[g] == 1);
+  for (std::size_t g = 0; g < result.factor.size(); ++g) EXPECT_TRUE(!seen.fixed_group[g] || result.factor[g] == 1);
   EXPECT_DOUBLE_EQ(after.plan.output_scale, before.plan.output_scale * result.factor[seen.output_group]);
   EXPECT_EQ(after.plan.input_scale, before.plan.input_scale);
   for (const quant::TuneLayer& l : seen.layers) {
