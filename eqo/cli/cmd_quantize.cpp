@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "eqo/cli/command.h"
+#include "eqo/cli/fine_tune_flags.h"
 #include "eqo/cli/preprocess_flags.h"
 #include "eqo/cli/progress.h"
 #include "eqo/core/error.h"
@@ -21,6 +22,7 @@ namespace {
 struct Args {
   std::string model, output, calibration;
   PreprocessFlags preprocess;
+  FineTuneFlags fine_tune;
   std::vector<std::string> disabled;
   QuantizeOptions options;
 };
@@ -34,6 +36,8 @@ void quantize_command(const Output& out, const Args& args) {
   const auto data = open_dataset(args.calibration, Split::kTrain);
   options.preprocess = make_preprocess(args.preprocess, graph.input_shape());
   options.classes = data->class_names();
+  nlohmann::json fine_tuned;
+  if (args.fine_tune.asked()) options.tuner = fine_tuner(args.fine_tune, options, out, fine_tuned);
   Progress progress("quantizing", !out.quiet);
   options.progress = [&](double done) { progress.update(static_cast<std::uint64_t>(1000 * done), 1000); };
   QuantizeReport report;
@@ -56,12 +60,14 @@ void quantize_command(const Output& out, const Args& args) {
   }
   nlohmann::json disabled = nlohmann::json::array();
   for (const QuantPass pass : report.disabled) disabled.push_back(quant_pass_name(pass));
-  out.document({{"model", args.output},
-                {"digest", to_hex(model_digest(model))},
-                {"calibration_images", report.calibration_images},
-                {"disabled_passes", disabled},
-                {"layers", layers},
-                {"total_bytes", report.total_bytes}});
+  nlohmann::json document{{"model", args.output},
+                          {"digest", to_hex(model_digest(model))},
+                          {"calibration_images", report.calibration_images},
+                          {"disabled_passes", disabled},
+                          {"layers", layers},
+                          {"total_bytes", report.total_bytes}};
+  if (!fine_tuned.is_null()) document["finetune"] = fine_tuned;
+  out.document(document);
   out.text(fmt::format("{}: products {} an image, calibrated on {} images", args.output, megabytes(report.total_bytes),
                        report.calibration_images));
   for (const QuantPass pass : report.disabled) out.text(fmt::format("without the pass '{}'", quant_pass_name(pass)));
@@ -100,6 +106,7 @@ void add_quantize(CLI::App& app, Session& session) {
   cmd->add_option("--seed", o.seed, "Seed of the choice of calibration images");
   cmd->add_option("--threads", o.threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
   add_preprocess_flags(*cmd, args->preprocess);
+  add_fine_tune_flags(*cmd, args->fine_tune);
   cmd->callback([&session, args] { session.action = [&session, args] { quantize_command(session.output, *args); }; });
 }
 

@@ -1,8 +1,6 @@
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -25,23 +23,8 @@ struct Args {
   std::vector<double> mean, std;
 };
 
-// Looks beside the executable, then in the installation's library folder.
-TrainPlugin load_plugin() {
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-  std::string why = "not installed";
-  for (const auto& folder : {self.parent_path(), self.parent_path().parent_path() / "lib" / "eqo"}) {
-    const std::filesystem::path file = folder / kTrainPluginFile;
-    if (!std::filesystem::exists(file)) continue;
-    if (void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL))
-      if (void* symbol = ::dlsym(handle, kTrainPluginSymbol)) return reinterpret_cast<TrainPlugin>(symbol);
-    if (const char* error = ::dlerror()) why = error;
-  }
-  throw usage_error("this installation has no training part (" + why + ")",
-                    "build with -DEQO_TRAIN=ON, see the README");
-}
-
 void train_command(const Output& out, const Args& args) {
-  const TrainPlugin plugin = load_plugin();
+  const auto plugin = reinterpret_cast<TrainPlugin>(train_plugin_symbol(kTrainPluginSymbol));
   FloatGraph graph = import_onnx(args.model, {.fold_batch_norm = false});
   const auto train_set = open_dataset(args.train, Split::kTrain);
   const auto test_set = args.test.empty() ? nullptr : open_dataset(args.test, Split::kTest);

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 
+#include "eqo/train/fine_tuner.h"
 #include "eqo/train/trainer.h"
 
 namespace eqo::cli {
@@ -15,8 +16,26 @@ struct TrainCall {
   TrainResult result;
 };
 
+// And of eqo::fine_tune().
+struct FineTuneCall {
+  const quant::TuneProblem* problem = nullptr;
+  const Preprocess* preprocess = nullptr;
+  const Dataset* train = nullptr;
+  const Dataset* test = nullptr;
+  const FineTuneOptions* options = nullptr;
+  const TwinCheck* check = nullptr;
+  const std::function<void(const FineTuneProgress&)>* report = nullptr;
+  FineTuneResult result;
+};
+
 inline constexpr const char* kTrainPluginFile = "libeqo_train_plugin.so";
 inline constexpr const char* kTrainPluginSymbol = "eqo_train_plugin";
+inline constexpr const char* kFineTunePluginSymbol = "eqo_fine_tune_plugin";
 using TrainPlugin = void (*)(TrainCall*);
+using FineTunePlugin = void (*)(FineTuneCall*);
+
+// A function of the plug-in, which stays loaded. Looks beside the executable, then in the installation's library
+// folder. Throws usage_error where there is none.
+void* train_plugin_symbol(const char* symbol);
 
 }  // namespace eqo::cli
