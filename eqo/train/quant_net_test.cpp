@@ -225,7 +225,7 @@ TEST(QuantNet, StateIsEverythingThatAStepDependsOn) {
   EXPECT_EQ(a.logits(images, 16), b.logits(images, 16));
 }
 
-// The penalty alone (no weight learns from a loss that is constant): values that are out of range come back.
+// With the penalty the weights shrink until values are in the range; without it they do not.
 TEST(QuantNet, PullsValuesBackIntoTheirRange) {
   const FloatGraph graph = plain_net();
   const std::vector<float> images = test_images(graph.input_shape(), 16, 24);
