@@ -27,9 +27,10 @@ TEST(RandomModel, IsValidSmallAndAFunctionOfItsSeed) {
 }
 
 TEST(RandomModel, CoversEveryStepWidthAndKnowledge) {
-  std::array<int, 16> steps{};
+  std::array<int, 17> steps{};
   std::set<unsigned> rings, weight_bits;
   int winograd = 0, taps = 0, grouped = 0, dilated = 0, known_sign = 0, guarded = 0, unknown = 0, negative_offset = 0;
+  int direct = 0, relied = 0, merged = 0;
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     const PublicPlan plan = random_model(seed).plan;
     for (const Node& node : plan.nodes) {
@@ -43,6 +44,9 @@ TEST(RandomModel, CoversEveryStepWidthAndKnowledge) {
         weight_bits.insert(code.bits());
         negative_offset += code.offset < 0 ? 1 : 0;
       }
+      direct += node.op == Op::kRequantize && !node.method.staged ? 1 : 0;
+      relied += node.method.use_interval ? 1 : 0;
+      merged += node.method.merged ? 1 : 0;
       if (node.op != Op::kExtend) continue;
       const TensorType& in = plan.nodes[static_cast<std::size_t>(node.inputs[0])].type;
       const std::int64_t guard = in.ring_bits > 2 ? ring_hi(in.ring_bits - 1) : 0;
@@ -58,7 +62,8 @@ TEST(RandomModel, CoversEveryStepWidthAndKnowledge) {
   for (std::size_t op = 0; op < steps.size(); ++op) EXPECT_GT(steps[op], 100) << op_name(static_cast<Op>(op));
   EXPECT_EQ(rings.size(), 64U);
   EXPECT_EQ(weight_bits.size(), 8U);
-  for (const int n : {winograd, taps, grouped, dilated, known_sign, guarded, unknown, negative_offset})
+  for (const int n :
+       {winograd, taps, grouped, dilated, known_sign, guarded, unknown, negative_offset, direct, relied, merged})
     EXPECT_GT(n, 100);
 }
 
