@@ -5,7 +5,8 @@ set -euo pipefail
 
 declare -A groups=(
   [build]="build-essential cmake ninja-build pkg-config ca-certificates libssl-dev libsodium-dev libasio-dev libhwy-dev
-           libonnx-dev libprotobuf-dev protobuf-compiler libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libstb-dev"
+           libonnx-dev libprotobuf-dev protobuf-compiler libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libstb-dev
+           coinor-libcbc-dev"
   [train]="libtorch-dev"
   [test]="libgtest-dev libgmock-dev openssl libjxl-tools python3"
   [bench]="libbenchmark-dev"

@@ -23,15 +23,78 @@ struct Args {
   std::string model, output, calibration;
   PreprocessFlags preprocess;
   FineTuneFlags fine_tune;
+  std::string budget;
   std::vector<std::string> disabled;
   QuantizeOptions options;
 };
 
 const char* conv_name(ConvDomain d) { return d == ConvDomain::kWinograd ? "winograd" : "direct"; }
 
+const char* measure_name(SensitivityMeasure m) { return m == SensitivityMeasure::kLogits ? "logits" : "fisher"; }
+
+std::string cost_text(const BudgetReport& b, double cost) {
+  return b.seconds ? fmt::format("{:.3f} s", cost) : fmt::format("{:.3f} MB", cost / 1e6);
+}
+
+// Another choice for a layer: its widths, and what it would change.
+std::string change_text(const BudgetReport& b, const BudgetReport::Option& from,
+                        const std::optional<BudgetReport::Option>& to) {
+  if (!to) return "-";
+  const double unit = b.seconds ? 1 : 1e6;
+  return fmt::format("W{}A{} {} {:+.3f} {}, {:+.2e}", to->weights_bits, to->activation_bits, conv_name(to->conv),
+                     (to->cost - from.cost) / unit, b.seconds ? "s" : "MB", to->sensitivity - from.sensitivity);
+}
+
+nlohmann::json option_json(const BudgetReport::Option& o) {
+  return {{"weights_bits", o.weights_bits},
+          {"activation_bits", o.activation_bits},
+          {"conv", conv_name(o.conv)},
+          {"sensitivity", o.sensitivity},
+          {"cost", o.cost}};
+}
+
+nlohmann::json budget_json(const BudgetReport& b) {
+  nlohmann::json layers = nlohmann::json::array();
+  for (const BudgetReport::Layer& l : b.layers) {
+    nlohmann::json layer = option_json(l.chosen);
+    layer["name"] = l.name;
+    layer["cheaper"] = l.cheaper ? option_json(*l.cheaper) : nlohmann::json();
+    layer["dearer"] = l.dearer ? option_json(*l.dearer) : nlohmann::json();
+    layers.push_back(std::move(layer));
+  }
+  return {{"unit", b.seconds ? "seconds" : "bytes"},
+          {"budget", b.budget},
+          {"spent", b.spent},
+          {"online_bytes", b.online_bytes},
+          {"flights", b.flights},
+          {"measure", measure_name(b.measure)},
+          {"sensitivity", b.sensitivity},
+          {"rounds", b.rounds},
+          {"layers", layers}};
+}
+
+// Why these widths: what the nearest other choices would cost and what they would do to the loss.
+void print_budget(const Output& out, const BudgetReport& b, const QuantizeReport& report) {
+  out.text(fmt::format("{:<34} {:>6} {:>9} {:>5} {:>12} {:>12}   {:<38} {}", "layer", "choice", "conv", "ring",
+                       "sensitivity", "all steps", "the next cheaper one", "the next dearer one"));
+  for (std::size_t i = 0; i < b.layers.size(); ++i) {
+    const BudgetReport::Layer& l = b.layers[i];
+    out.text(fmt::format("{:<34} {:>6} {:>9} {:>5} {:>12.3e} {:>12}   {:<38} {}", l.name,
+                         fmt::format("W{}A{}", l.chosen.weights_bits, l.chosen.activation_bits),
+                         conv_name(l.chosen.conv), report.layers.at(i).ring_bits, l.chosen.sensitivity,
+                         cost_text(b, l.chosen.cost), change_text(b, l.chosen, l.cheaper),
+                         change_text(b, l.chosen, l.dearer)));
+  }
+  out.text(
+      fmt::format("online {} of a budget of {} ({:.1f} %), {} flights; sensitivity {:.4f} ({}); {} networks planned",
+                  cost_text(b, b.spent), cost_text(b, b.budget), 100 * b.spent / b.budget, b.flights, b.sensitivity,
+                  measure_name(b.measure), b.rounds));
+}
+
 void quantize_command(const Output& out, const Args& args) {
   QuantizeOptions options = args.options;
   for (const std::string& name : args.disabled) options.disabled.insert(quant_pass(name));
+  if (!args.budget.empty()) options.budget = parse_budget(args.budget);
   const FloatGraph graph = import_onnx(args.model);
   const auto data = open_dataset(args.calibration, Split::kTrain);
   options.preprocess = make_preprocess(args.preprocess, graph.input_shape());
@@ -67,7 +130,9 @@ void quantize_command(const Output& out, const Args& args) {
                           {"layers", layers},
                           {"total_bytes", report.total_bytes}};
   if (!fine_tuned.is_null()) document["finetune"] = fine_tuned;
+  if (report.budget) document["budget"] = budget_json(*report.budget);
   out.document(document);
+  if (report.budget) print_budget(out, *report.budget, report);
   out.text(fmt::format("{}: products {} an image, calibrated on {} images", args.output, megabytes(report.total_bytes),
                        report.calibration_images));
   for (const QuantPass pass : report.disabled) out.text(fmt::format("without the pass '{}'", quant_pass_name(pass)));
@@ -90,6 +155,16 @@ void add_quantize(CLI::App& app, Session& session) {
   cmd->add_option("--edge-bits", o.edge_bits, "Bits of both in the first and the last layer")
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
+  cmd->add_option(
+      "--budget", args->budget,
+      "Choose widths and algorithms layer by layer for the best accuracy within 80MB, 0.4x of the 8-bit "
+      "network, or 2s@wan online for one image; --weights, --activations and --edge-bits do not count then");
+  cmd->add_option("--sensitivity", o.sensitivity,
+                  "What --budget keeps low: fisher (the loss; the default) or logits (their squared error)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, SensitivityMeasure>{
+          {"logits", SensitivityMeasure::kLogits}, {"fisher", SensitivityMeasure::kFisher}}));
+  cmd->add_option("--sensitivity-cache", o.sensitivity_cache,
+                  "With --budget: a file for the layers' sensitivities, which take time to measure");
   cmd->add_option("--conv", o.conv, "auto takes the cheaper one for each layer")
       ->transform(CLI::CheckedTransformer(std::map<std::string, ConvChoice>{
           {"auto", ConvChoice::kAuto}, {"direct", ConvChoice::kDirect}, {"winograd", ConvChoice::kWinograd}}));

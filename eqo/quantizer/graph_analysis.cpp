@@ -178,6 +178,10 @@ void assign_activation_bits(const FloatGraph& graph, unsigned otherwise, GraphPl
     if (t.requantize && t.bits == 0) t.bits = otherwise;
 }
 
+std::vector<int> activation_points(const FloatGraph& graph, const GraphPlan& plan, int tensor) {
+  return sources_of(graph, plan, tensor).points;
+}
+
 GraphPlan analyze(const FloatGraph& graph, const Widths& widths) {
   for (const unsigned b : {widths.weights, widths.activations, widths.edge})
     if (b < 1 || b > 8) throw usage_error("a width of " + std::to_string(b) + " bits", "widths are 1 to 8 bits");

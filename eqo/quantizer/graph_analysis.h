@@ -42,6 +42,9 @@ GraphPlan analyze(const FloatGraph& graph, const Widths& widths);
 // Sets the widths of all activations from the layers that read them: the widest, or `otherwise` where none does.
 void assign_activation_bits(const FloatGraph& graph, unsigned otherwise, GraphPlan& plan);
 
+// The nodes whose activations a tensor is made of.
+std::vector<int> activation_points(const FloatGraph& graph, const GraphPlan& plan, int tensor);
+
 bool is_linear(FloatOp op);
 // Operators that only move or combine values of one scale: what they give is an activation if their inputs are.
 bool is_passive(FloatOp op);

@@ -20,27 +20,6 @@ unsigned checked_bits(unsigned bits, const std::string& name) {
   return bits;
 }
 
-LinearWeights weights_in(const FloatNode& node, const LayerStats& stats, ConvDomain domain) {
-  LinearWeights w;
-  w.filters = static_cast<std::size_t>(node.shape.c);
-  if (domain == ConvDomain::kWinograd) {
-    w.taps = 16;
-    w.inner = node.weight.size() / w.filters / 9;
-    w.values = winograd_weights(node.weight, w.filters, w.inner);
-    w.importance = stats.winograd;
-  } else {
-    w.inner = node.weight.size() / w.filters;
-    w.groups = node.op == FloatOp::kConv ? static_cast<std::size_t>(node.groups) : 1;
-    w.values = node.weight;
-    w.importance = stats.direct;
-  }
-  // Where nothing comes in nothing matters; a floor keeps the search defined.
-  const double most = *std::max_element(w.importance.begin(), w.importance.end());
-  const double floor = most > 0 ? most * 1e-6 : 1.0;
-  for (double& i : w.importance) i = std::max(i, floor);
-  return w;
-}
-
 // The step that the curve alone would like best.
 double best_log2_step(const StepCurve& curve) {
   const auto least = std::min_element(curve.cost.begin(), curve.cost.end());
@@ -67,6 +46,27 @@ double estimated_bytes(const FloatNode& node, const LayerStats& stats, const Lin
 }
 
 }  // namespace
+
+LinearWeights layer_weights(const FloatNode& node, const LayerStats& stats, ConvDomain domain) {
+  LinearWeights w;
+  w.filters = static_cast<std::size_t>(node.shape.c);
+  if (domain == ConvDomain::kWinograd) {
+    w.taps = 16;
+    w.inner = node.weight.size() / w.filters / 9;
+    w.values = winograd_weights(node.weight, w.filters, w.inner);
+    w.importance = stats.winograd;
+  } else {
+    w.inner = node.weight.size() / w.filters;
+    w.groups = node.op == FloatOp::kConv ? static_cast<std::size_t>(node.groups) : 1;
+    w.values = node.weight;
+    w.importance = stats.direct;
+  }
+  // Where nothing comes in nothing matters; a floor keeps the search defined.
+  const double most = *std::max_element(w.importance.begin(), w.importance.end());
+  const double floor = most > 0 ? most * 1e-6 : 1.0;
+  for (double& i : w.importance) i = std::max(i, floor);
+  return w;
+}
 
 void apply_layer_options(const FloatGraph& graph, const QuantizeOptions& options, GraphPlan& plan) {
   std::set<std::string> unknown;
@@ -102,7 +102,7 @@ std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan&
     if (!is_linear(node.op)) continue;
     const LayerStats& s = *stats.layers[i];
     LayerChoice& choice = choices[i];
-    choice.weights = weights_in(node, s, ConvDomain::kDirect);
+    choice.weights = layer_weights(node, s, ConvDomain::kDirect);
     const auto found = options.layers.find(node.name);
     const bool fixed = found != options.layers.end() && found->second.domain.has_value();
     const bool asked = fixed ? *found->second.domain == ConvDomain::kWinograd : options.conv != ConvChoice::kDirect;
@@ -113,7 +113,7 @@ std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan&
       continue;
     }
     if (!asked) continue;
-    LinearWeights winograd = weights_in(node, s, ConvDomain::kWinograd);
+    LinearWeights winograd = layer_weights(node, s, ConvDomain::kWinograd);
     if (!fixed && options.conv == ConvChoice::kAuto) {
       const double input = input_log2_step(graph, activations, node.inputs[0]);
       const unsigned bits = plan.layers[i].weights_bits;
@@ -127,11 +127,17 @@ std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan&
 }
 
 ScaleCosts weight_costs(const FloatGraph& graph, const GraphPlan& plan, const FloatStats& stats,
-                        const std::vector<LayerChoice>& choices, ScaleCosts costs, ThreadPool& pool) {
+                        const std::vector<LayerChoice>& choices, ScaleCosts costs, bool reweight, CurveCache& curves,
+                        ThreadPool& pool) {
+  curves.resize(graph.nodes.size());
   pool.parallel_for(graph.nodes.size(), 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i)
-      if (is_linear(graph.nodes[i].op))
-        costs.weight[i] = weight_curve(choices[i].weights, plan.layers[i].weights_bits, stats.layers[i]->output_energy);
+    for (std::size_t i = begin; i < end; ++i) {
+      if (!is_linear(graph.nodes[i].op)) continue;
+      const unsigned bits = plan.layers[i].weights_bits;
+      const auto [found, added] = curves[i].try_emplace({choices[i].domain, bits, reweight});
+      if (added) found->second = weight_curve(choices[i].weights, bits, stats.layers[i]->output_energy, reweight);
+      costs.weight[i] = found->second;
+    }
   });
   return costs;
 }

@@ -1,4 +1,6 @@
 #pragma once
+#include <map>
+#include <tuple>
 #include <vector>
 
 #include "eqo/quantizer/float_stats.h"
@@ -21,9 +23,16 @@ ScaleCosts activation_costs(const FloatGraph& graph, const GraphPlan& plan, cons
 std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan& plan, const FloatStats& stats,
                                        const ScaleCosts& activations, const QuantizeOptions& options);
 
+// The weights of a linear node in the domain of its product.
+LinearWeights layer_weights(const FloatNode& node, const LayerStats& stats, ConvDomain domain);
+
+// Error curves of weights by node: domain, width, re-weighted or not.
+using CurveCache = std::vector<std::map<std::tuple<ConvDomain, unsigned, bool>, StepCurve>>;
+
 // `activations` and the error curves of all layers' weights.
 ScaleCosts weight_costs(const FloatGraph& graph, const GraphPlan& plan, const FloatStats& stats,
-                        const std::vector<LayerChoice>& choices, ScaleCosts activations, ThreadPool& pool);
+                        const std::vector<LayerChoice>& choices, ScaleCosts activations, bool reweight,
+                        CurveCache& curves, ThreadPool& pool);
 
 // What became of the layers.
 QuantizeReport describe(const FloatGraph& graph, const GraphPlan& plan, const Lowered& lowered, const Model& model);

@@ -192,9 +192,9 @@ class Lowering {
         std::ldexp(unit, static_cast<int>(std::lround(std::log2(scales_.weight[at(id)] * x.scale / unit))));
     const auto given = options_.given.find(id);
     const bool is_given = given != options_.given.end();
-    QuantizedWeights w = is_given
-                             ? given->second.weights
-                             : quantize_weights(choice.weights, plan_.layers[at(id)].weights_bits, scale / x.scale);
+    QuantizedWeights w = is_given ? given->second.weights
+                                  : quantize_weights(choice.weights, plan_.layers[at(id)].weights_bits, scale / x.scale,
+                                                     options_.reweight);
     if (options_.compensate_rounding && !is_given)
       compensate_rounding(n, choice.weights, *x.values, scale / x.scale, options_.bias_correction, draft_.pool(), w);
 
@@ -213,11 +213,14 @@ class Lowering {
     Tensor out = draft_.conv(x, std::move(shell), std::move(secrets), w.value, bias_of, scale);
 
     double error = 0;
+    std::size_t sampled = 0;
     for (std::size_t i = 0; i < stats.sample.size(); ++i) {
+      if (stats.sample_at[i] >= out.values->data.size()) continue;  // of an image that is not lowered
+      ++sampled;
       const double d = static_cast<double>(out.values->data[stats.sample_at[i]]) * scale - stats.sample[i];
       error += d * d;
     }
-    error /= static_cast<double>(std::max<std::size_t>(stats.sample.size(), 1));
+    error /= static_cast<double>(std::max<std::size_t>(sampled, 1));
     result_.layers.push_back({id, out.id, stats.output_energy > 0 ? error / stats.output_energy : error});
     return out;
   }

@@ -7,7 +7,7 @@
 
 namespace eqo {
 namespace {
-constexpr std::array<const char*, 5> kNames{"winograd", "rings", "residual", "share-extend", "pool-order"};
+constexpr std::array<const char*, 6> kNames{"winograd", "rings", "residual", "share-extend", "pool-order", "reweight"};
 }  // namespace
 
 const char* quant_pass_name(QuantPass pass) { return kNames.at(static_cast<std::size_t>(pass)); }

@@ -13,7 +13,8 @@ enum class QuantPass : std::uint8_t {
   kResidual,  // "residual": branches are added as accumulators, before the one requantization. Off: each accumulator is
               // truncated by itself, all are extended to a third ring, one bit wider than theirs, and added there
   kShareExtend,  // "share-extend": one extension of an activation serves all its readers. Off: one a reader
-  kPoolOrder     // "pool-order": ReLU and max pooling in the cheaper order. Off: in the model's
+  kPoolOrder,    // "pool-order": ReLU and max pooling in the cheaper order. Off: in the model's
+  kReweight      // "reweight": significances and offset of the weights' bits by tap. Off: evenly spaced values
 };
 
 const char* quant_pass_name(QuantPass pass);

@@ -8,13 +8,8 @@
 
 #include "eqo/core/error.h"
 #include "eqo/core/thread_pool.h"
-#include "eqo/quantizer/draft.h"
-#include "eqo/quantizer/float_stats.h"
-#include "eqo/quantizer/layer_choice.h"
-#include "eqo/quantizer/lowering.h"
-#include "eqo/quantizer/plan_check.h"
-#include "eqo/quantizer/ring_assignment.h"
-#include "eqo/quantizer/scale_solver.h"
+#include "eqo/quantizer/budget_search.h"
+#include "eqo/quantizer/calibrated_net.h"
 
 namespace eqo {
 namespace {
@@ -23,6 +18,7 @@ using namespace quant;
 
 constexpr std::size_t kDefaultImages = 256;
 constexpr double kDefaultMacs = 4e10;  // of calibration with the default number of images
+constexpr double kBudgetRounds = 6;    // about, for the progress
 constexpr double kMaxBytes = 6e9;      // of calibration tensors, whatever the number asked for
 
 // Work of one image, in multiply-adds of the linear layers and elements of all tensors.
@@ -53,43 +49,17 @@ std::size_t image_count(const FloatGraph& graph, const QuantizeOptions& options,
   return std::min(available, std::max<std::size_t>(1, static_cast<std::size_t>(count)));
 }
 
-RangeRule range_rule(AccumulatorRule rule) {
-  switch (rule) {
-    case AccumulatorRule::kCalibration:
-      return RangeRule::kCalibration;
-    case AccumulatorRule::kWeights:
-      return RangeRule::kWeights;
-    case AccumulatorRule::kShapes:
-      return RangeRule::kShapes;
-  }
-  throw usage_error("unknown rule for the accumulators' range");
-}
-
-std::string leakage_statement(AccumulatorRule rule) {
-  static const std::string kScales =
-      "Public are the architecture, all bit widths, the weight codes of each layer or Winograd tap, and the powers of "
-      "two between scales; these were chosen from the weights and the calibration images. ";
-  switch (rule) {
-    case AccumulatorRule::kCalibration:
-      return kScales + "Ring widths follow from the largest accumulators on the calibration images and a guard bit.";
-    case AccumulatorRule::kWeights:
-      return kScales + "Ring widths follow from the summed magnitudes of the weights of each layer's largest filter.";
-    case AccumulatorRule::kShapes:
-      return kScales + "Ring widths follow from shapes and bit widths alone.";
-  }
-  return kScales;
-}
-
 class Progress {
  public:
-  Progress(const FloatGraph& graph, const std::function<void(double)>& report) : report_(report) {
+  // `rounds`: how often the network is run.
+  Progress(const FloatGraph& graph, double rounds, const std::function<void(double)>& report) : report_(report) {
     for (const FloatNode& node : graph.nodes) {
       const auto size = static_cast<double>(node.shape.size());
       const double macs =
           is_linear(node.op) ? size * static_cast<double>(node.weight.size()) / static_cast<double>(node.shape.c) : 0;
       weight_.push_back(size + macs);
     }
-    total_ = 2 * std::accumulate(weight_.begin(), weight_.end(), 0.0);
+    total_ = rounds * std::accumulate(weight_.begin(), weight_.end(), 0.0);
   }
   void operator()(std::size_t node) {
     done_ += weight_[node];
@@ -114,64 +84,14 @@ void leave_out_winograd(QuantizeOptions& options) {
 Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, QuantizeOptions options,
                       QuantizeReport* report) {
   leave_out_winograd(options);
-  const AccumulatorRule rule = options.accumulators;
   for (const float v : images.data)
     if (!std::isfinite(v)) throw data_error("a calibration image has a value that is not finite");
   ThreadPool pool(options.threads);
-  GraphPlan plan = analyze(prepared, {options.weights_bits, options.activation_bits, options.edge_bits});
-  apply_layer_options(prepared, options, plan);
-  const ScaleGroups groups(prepared);
-  Progress progress(prepared, options.progress);
-  const FloatStats stats =
-      collect_stats(prepared, plan, images, options.seed, pool, [&](std::size_t i) { progress(i); });
-  const ScaleCosts activations = activation_costs(prepared, plan, stats);
-  std::vector<LayerChoice> choices = choose_layers(prepared, plan, stats, activations, options);
-  const ScaleCosts costs = weight_costs(prepared, plan, stats, choices, activations, pool);
-  const Scales scales = solve_scales(prepared, plan, groups, costs, options.seed);
-
-  LoweringOptions lowering;
-  lowering.bias_correction = options.bias_correction;
-  lowering.compensate_rounding = options.compensate_rounding;
-  lowering.merge_residuals = options.disabled.count(QuantPass::kResidual) == 0;
-  lowering.after_node = [&](std::size_t i) { progress(i); };
-  lowering.keep_unfolded = static_cast<bool>(options.tuner);
-  RingOptions rings;
-  rings.minimise = options.disabled.count(QuantPass::kRings) == 0;
-  rings.share_extensions = options.disabled.count(QuantPass::kShareExtend) == 0;
-
-  const auto finish = [&](const Draft& draft, const Lowered& lowered) {
-    Model model = assign_rings(draft, lowered.output, rings);
-    model.plan.name = prepared.name.empty() ? "model" : prepared.name;
-    model.plan.preprocess = options.preprocess;
-    if (static_cast<std::int64_t>(options.classes.size()) == prepared.output_shape().size())
-      model.plan.classes = options.classes;
-    model.plan.leakage = leakage_statement(rule);
-    check_plan(model);
-    if (report != nullptr) {
-      *report = describe(prepared, plan, lowered, model);
-      report->calibration_images = images.count;
-      report->disabled = options.disabled;
-    }
-    return model;
-  };
-  Draft draft(range_rule(rule), pool);
-  const Lowered lowered = lower(prepared, plan, groups, scales, stats, choices, images, lowering, draft);
-  if (!options.tuner) return finish(draft, lowered);
-
-  if (!lowering.merge_residuals)
-    throw usage_error("a network without the residual pass can't be tuned", "leave the pass on");
-  const TuneProblem problem = tune_problem(prepared, groups, choices, lowered);
-  const TuneBuild build = [&](const Tuned& tuned) {
-    LoweringOptions given = lowering;
-    given.given = given_layers(problem, tuned);
-    given.keep_unfolded = false;
-    given.after_node = {};
-    Draft again(range_rule(rule), pool);
-    const Scales moved = tuned_scales(problem, groups, scales, tuned);
-    const Lowered result = lower(prepared, plan, groups, moved, stats, choices, images, given, again);
-    return finish(again, result);
-  };
-  return build(options.tuner(problem, build));
+  Progress progress(prepared, options.budget ? kBudgetRounds : 2, options.progress);
+  CalibratedNet net(prepared, images, options.seed, pool, [&](std::size_t i) { progress(i); });
+  if (!options.budget) return net.tune(options, report);
+  QuantizeReport unasked;
+  return quantize_within_budget(net, options, report == nullptr ? unasked : *report);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "eqo/data/preprocess.h"
 #include "eqo/importer/float_graph.h"
 #include "eqo/model/graph.h"
+#include "eqo/quantizer/budget.h"
 #include "eqo/quantizer/quant_pass.h"
 #include "eqo/quantizer/tuning.h"
 
@@ -57,6 +58,12 @@ struct QuantizeOptions {
   // Changes the weights and steps once they are quantized, e.g. fine_tune() of train/fine_tuner.h; empty: nobody does.
   // Needs the pass that adds residuals as they are.
   quant::Tuner tuner;
+
+  // Widths and domains of all layers that `layers` does not fix are those that cost the least accuracy within it; the
+  // fields weights_bits, activation_bits and edge_bits count for nothing then.
+  std::optional<Budget> budget;
+  SensitivityMeasure sensitivity = SensitivityMeasure::kFisher;
+  std::string sensitivity_cache;  // a file for what the search measures first; empty: none
 };
 
 struct QuantizeReport {
@@ -73,6 +80,7 @@ struct QuantizeReport {
   std::uint64_t total_bytes = 0;
   std::size_t calibration_images = 0;
   std::set<QuantPass> disabled;
+  std::optional<BudgetReport> budget;  // if there was one
 };
 
 // Post-training quantization of a float network (batch norms are folded first). Deterministic for the same inputs,

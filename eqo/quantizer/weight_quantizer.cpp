@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "eqo/core/error.h"
+#include "eqo/quantizer/reweight.h"
+#include "eqo/quantizer/tap_sample.h"
 
 namespace eqo::quant {
 namespace {
@@ -13,7 +15,9 @@ namespace {
 constexpr std::size_t kSampledWeights = 1 << 15;  // of a layer, for the curve
 constexpr std::size_t kSampledTap = 1 << 13;      // of a tap, for the choice of its code
 constexpr double kOctaveGain = 1.1;
-constexpr double kCodeGain = 1.03;  // by which another code must beat the first candidate
+constexpr double kCodeGain = 1.03;      // by which another code must beat the first candidate
+constexpr double kReweightGain = 1.01;  // and a re-weighted one the best evenly spaced one
+constexpr int kTurns = 3;               // of step and re-weighted codes
 
 WeightCode ascending(unsigned bits, unsigned first_exponent, std::int64_t offset) {
   WeightCode code;
@@ -24,38 +28,6 @@ WeightCode ascending(unsigned bits, unsigned first_exponent, std::int64_t offset
   code.offset = offset;
   return code;
 }
-
-// Every stride-th weight of a tap, with its importance.
-class TapSample {
- public:
-  TapSample(const LinearWeights& w, std::size_t tap, std::size_t stride)
-      : factor_(static_cast<double>(stride) / static_cast<double>(w.filters)) {
-    const std::size_t n = w.filters * w.inner;
-    for (std::size_t j = 0; j < n; j += stride) {
-      values_.push_back(w.values[tap * n + j]);
-      importance_.push_back(w.weight_importance(tap, j / w.inner, j % w.inner));
-    }
-  }
-
-  // Weighted squared error with values `step` apart times the levels.
-  double error(const Levels& levels, double step) const {
-    double sums[4] = {};
-    std::size_t j = 0;
-    for (; j + 4 <= values_.size(); j += 4)
-      for (std::size_t k = 0; k < 4; ++k) sums[k] += term(levels, step, j + k);
-    for (; j < values_.size(); ++j) sums[0] += term(levels, step, j);
-    return (sums[0] + sums[1] + (sums[2] + sums[3])) * step * step * factor_;
-  }
-
- private:
-  double term(const Levels& levels, double step, std::size_t j) const {
-    const double q = values_[j] / step, d = q - levels.value(levels.index(q));
-    return importance_[j] * d * d;
-  }
-
-  double factor_;
-  std::vector<double> values_, importance_;
-};
 
 bool all_zero(const LinearWeights& w, std::size_t tap) {
   const std::size_t n = w.filters * w.inner;
@@ -91,10 +63,23 @@ std::vector<float> winograd_weights(std::span<const float> weight, std::size_t f
 Levels::Levels(const WeightCode& shifted) {
   WeightCode code = shifted;
   code.shift = 0;
-  least = static_cast<double>(code.min_value());
-  stride = std::exp2(code.exponents.front());
-  count = std::exp2(code.bits());
-  twos_complement = code.signs.back() < 0;
+  bool even = true;
+  for (unsigned i = 1; i < code.bits(); ++i)
+    even = even && code.exponents[i] == code.exponents[i - 1] + 1 && code.signs[i - 1] > 0;
+  twos_complement_ = even && code.signs.back() < 0;
+  least_ = static_cast<double>(code.min_value());
+  stride_ = std::exp2(code.exponents.front());
+  count_ = std::exp2(code.bits());
+  // The stored bits of a negative sign bit follow from the value only if that is what the code counts.
+  if (even && (!twos_complement_ || (code.offset == 0 && code.exponents.front() == 0))) return;
+  for (unsigned c = 0; c < (1U << code.bits()); ++c)
+    uneven_.push_back({static_cast<double>(code.value(c)), static_cast<std::uint8_t>(c)});
+  std::stable_sort(uneven_.begin(), uneven_.end(), [](const Level& a, const Level& b) { return a.value < b.value; });
+  for (std::size_t i = 1; i < uneven_.size(); ++i) midpoint_.push_back((uneven_[i - 1].value + uneven_[i].value) / 2);
+}
+
+double Levels::nearest(double v) const {
+  return static_cast<double>(std::upper_bound(midpoint_.begin(), midpoint_.end(), v) - midpoint_.begin());
 }
 
 std::vector<WeightCode> candidate_codes(unsigned bits) {
@@ -104,7 +89,39 @@ std::vector<WeightCode> candidate_codes(unsigned bits) {
   return {WeightCode::twos_complement(bits), ascending(bits, 0, 1 - (std::int64_t{1} << (bits - 1))), odd};
 }
 
-QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double step) {
+namespace {
+
+// The error of a code over all weights of a tap: see QuantizedWeights.
+double full_error(const LinearWeights& w, std::size_t tap, const WeightCode& code, double step) {
+  return TapSample(w, tap, 1).error(Levels(code), std::ldexp(step, code.shift));
+}
+
+WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, double step, bool reweight,
+                     const std::vector<WeightCode>& candidates) {
+  // Nothing but zeros needs a code that has a zero, which the odd one is not.
+  if (all_zero(w, tap)) return WeightCode::twos_complement(bits);
+  const TapSample view(w, tap, std::max<std::size_t>(1, w.filters * w.inner / kSampledTap) | 1U);
+  const unsigned max_shift = w.taps > 1 ? kMaxTapExponent : 0;
+  WeightCode best;
+  double least = std::numeric_limits<double>::infinity();
+  for (const WeightCode& candidate : candidates)
+    for (unsigned shift = 0; shift <= max_shift; ++shift) {
+      const double error = view.error(Levels(candidate), std::ldexp(step, static_cast<int>(shift)));
+      const double handicap = candidate == candidates.front() ? 1 : kCodeGain;
+      if (error * handicap < least) {
+        least = error * handicap;
+        best = candidate;
+        best.shift = static_cast<std::uint8_t>(shift);
+      }
+    }
+  if (!reweight) return best;
+  const WeightCode other = reweighted_code(w, tap, best, step);
+  return full_error(w, tap, other, step) * kReweightGain < full_error(w, tap, best, step) ? other : best;
+}
+
+}  // namespace
+
+QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double step, bool reweight) {
   if (!(step > 0) || !std::isfinite(step)) throw internal_error("weight step is not positive");
   const std::vector<WeightCode> candidates = candidate_codes(bits);
   const std::size_t n = w.filters * w.inner;
@@ -112,22 +129,7 @@ QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double 
   out.code.resize(w.values.size());
   out.value.resize(w.values.size());
   for (std::size_t tap = 0; tap < w.taps; ++tap) {
-    const TapSample view(w, tap, std::max<std::size_t>(1, n / kSampledTap) | 1U);
-    const unsigned max_shift = w.taps > 1 ? kMaxTapExponent : 0;
-    WeightCode best;
-    double least = std::numeric_limits<double>::infinity();
-    // Nothing but zeros needs a code that has a zero, which the odd one is not.
-    const bool zero = all_zero(w, tap);
-    for (const WeightCode& candidate : zero ? std::vector{WeightCode::twos_complement(bits)} : candidates)
-      for (unsigned shift = 0; shift <= max_shift; ++shift) {
-        const double error = view.error(Levels(candidate), std::ldexp(step, static_cast<int>(shift)));
-        const double handicap = candidate == candidates.front() ? 1 : kCodeGain;
-        if (error * handicap < least) {
-          least = error * handicap;
-          best = candidate;
-          best.shift = static_cast<std::uint8_t>(shift);
-        }
-      }
+    WeightCode best = best_code(w, tap, bits, step, reweight, candidates);
     const Levels levels(best);
     const double tap_step = std::ldexp(step, best.shift);
     for (std::size_t j = tap * n; j < (tap + 1) * n; ++j) {
@@ -143,7 +145,19 @@ QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double 
   return out;
 }
 
-StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_energy) {
+namespace {
+
+std::size_t cheapest(const StepCurve& curve) {
+  return static_cast<std::size_t>(std::min_element(curve.cost.begin(), curve.cost.end()) - curve.cost.begin());
+}
+
+double grid_step(const StepCurve& curve, std::size_t i) {
+  return std::exp2((curve.first + static_cast<double>(i)) / kStepsPerOctave);
+}
+
+}  // namespace
+
+StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_energy, bool reweight) {
   const std::vector<WeightCode> candidates = candidate_codes(bits);
   double magnitude = largest_magnitude(w);
   if (magnitude == 0) magnitude = 1;
@@ -156,7 +170,7 @@ StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_ener
 
   StepCurve curve;
   curve.first = first;
-  curve.cost.assign(count, 0.0);
+  std::vector<std::vector<double>> by_tap;  // the least error at every step
   std::vector<double> error(count + span * octave);
   for (std::size_t tap = 0; tap < w.taps; ++tap) {
     const TapSample view(w, tap, stride);
@@ -164,20 +178,40 @@ StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_ener
     for (const WeightCode& candidate : candidates) {
       const Levels levels(candidate);
       const double handicap = candidate == candidates.front() ? 1 : kCodeGain;
-      for (std::size_t i = 0; i < error.size(); ++i) {
-        const double step = std::exp2((first + static_cast<double>(i)) / kStepsPerOctave);
-        error[i] = std::min(error[i], handicap * view.error(levels, step));
-      }
+      for (std::size_t i = 0; i < error.size(); ++i)
+        error[i] = std::min(error[i], handicap * view.error(levels, grid_step(curve, i)));
     }
-    for (std::size_t i = 0; i < count; ++i) {
-      double least = error[i];
-      for (int s = 1; s <= span; ++s) least = std::min(least, error[i + static_cast<std::size_t>(s) * octave]);
-      curve.cost[i] += least;
-    }
+    std::vector<double>& least = by_tap.emplace_back(error.begin(), error.begin() + static_cast<std::ptrdiff_t>(count));
+    for (std::size_t i = 0; i < count; ++i)
+      for (int s = 1; s <= span; ++s) least[i] = std::min(least[i], error[i + static_cast<std::size_t>(s) * octave]);
   }
-  for (std::size_t i = 0; i < count; ++i)
-    curve.cost[i] = curve.cost[i] / std::max(output_energy, std::numeric_limits<double>::min()) *
-                    std::pow(kOctaveGain, static_cast<double>(last - first - static_cast<int>(i)) / kStepsPerOctave);
+  const auto sum_up = [&] {
+    curve.cost.assign(count, 0.0);
+    for (const std::vector<double>& tap : by_tap)
+      for (std::size_t i = 0; i < count; ++i) curve.cost[i] += tap[i];
+    for (std::size_t i = 0; i < count; ++i)
+      curve.cost[i] = curve.cost[i] / std::max(output_energy, std::numeric_limits<double>::min()) *
+                      std::pow(kOctaveGain, static_cast<double>(last - first - static_cast<int>(i)) / kStepsPerOctave);
+  };
+  sum_up();
+  const auto try_codes_of = [&](std::size_t at) {
+    for (std::size_t tap = 0; tap < w.taps; ++tap) {
+      const WeightCode code = best_code(w, tap, bits, grid_step(curve, at), true, candidates);
+      const TapSample view(w, tap, stride);
+      const Levels levels(code);
+      for (std::size_t i = 0; i < count; ++i)
+        by_tap[tap][i] =
+            std::min(by_tap[tap][i], kReweightGain * view.error(levels, std::ldexp(grid_step(curve, i), code.shift)));
+    }
+  };
+  std::size_t at = count;
+  for (int turn = 0; reweight && turn < kTurns && at != cheapest(curve); ++turn) {
+    at = cheapest(curve);
+    // Gaps pay where the step is finer than evenly spaced values want it.
+    for (std::size_t finer = 0; finer <= (turn == 0 ? 3 * octave : 0) && finer <= at; finer += octave)
+      try_codes_of(at - finer);
+    sum_up();
+  }
   return curve;
 }
 

@@ -32,25 +32,39 @@ struct QuantizedWeights {
   double error = 0;                 // output error energy: importance-weighted squared error, mean over the filters
 };
 
-// The evenly spaced values of one of our codes, its tap exponent left out.
-struct Levels {
-  double least = 0, stride = 1, count = 0;
-  bool twos_complement = false;
-
+// The values of one code in ascending order, its tap exponent left out.
+class Levels {
+ public:
   explicit Levels(const WeightCode& code);
   // Of the level nearest to v.
   double index(double v) const {
+    if (!uneven_.empty()) return nearest(v);
     // Adding 1.5 * 2^52 leaves no bits below the point; beyond 2^51 it is inexact, but then outside all levels.
     constexpr double kRound = 0x1.8p52;
-    const double x = (v - least) / stride, i = (x + kRound) - kRound;
-    return i < 0 ? 0 : i < count ? i : count - 1;
+    const double x = (v - least_) / stride_, i = (x + kRound) - kRound;
+    return i < 0 ? 0 : i < count_ ? i : count_ - 1;
   }
-  double value(double i) const { return least + i * stride; }
+  double value(double i) const {
+    return uneven_.empty() ? least_ + i * stride_ : uneven_[static_cast<std::size_t>(i)].value;
+  }
   // The stored bits of a level.
   std::uint8_t code(double i) const {
-    const auto n = static_cast<std::int64_t>(twos_complement ? value(i) : i);
-    return static_cast<std::uint8_t>(n & (static_cast<std::int64_t>(count) - 1));
+    if (!uneven_.empty()) return uneven_[static_cast<std::size_t>(i)].code;
+    const auto n = static_cast<std::int64_t>(twos_complement_ ? value(i) : i);
+    return static_cast<std::uint8_t>(n & (static_cast<std::int64_t>(count_) - 1));
   }
+
+ private:
+  struct Level {
+    double value;
+    std::uint8_t code;
+  };
+  double nearest(double v) const;
+
+  double least_ = 0, stride_ = 1, count_ = 0;
+  bool twos_complement_ = false;
+  std::vector<Level> uneven_;     // only if they are not evenly spaced
+  std::vector<double> midpoint_;  // between a level and the next one
 };
 
 // The codes of `bits` bits that are tried for every tap: two's complement, its mirror image, and the odd numbers
@@ -58,12 +72,14 @@ struct Levels {
 std::vector<WeightCode> candidate_codes(unsigned bits);
 
 // Rounds every weight to the nearest value * step. For each tap the code and the exponent (0..kMaxTapExponent, only
-// with several taps) are those of the least error. bits in 1..8, step > 0.
-QuantizedWeights quantize_weights(const LinearWeights& weights, unsigned bits, double step);
+// with several taps) are those of the least error. bits in 1..8, step > 0. With `reweight` other significances and
+// offsets are tried for each tap: see reweight.h.
+QuantizedWeights quantize_weights(const LinearWeights& weights, unsigned bits, double step, bool reweight = false);
 inline constexpr unsigned kMaxTapExponent = 3;
 
 // The error of quantize_weights over all sensible steps, divided by `output_energy`. A finer step needs a wider
-// accumulator, so each octave has to lower the error by at least a tenth to be worth it.
-StepCurve weight_curve(const LinearWeights& weights, unsigned bits, double output_energy);
+// accumulator, so each octave has to lower the error by at least a tenth to be worth it. With `reweight` step and codes
+// are chosen in turns: the codes that are best at the best step so far are tried at all steps.
+StepCurve weight_curve(const LinearWeights& weights, unsigned bits, double output_energy, bool reweight = false);
 
 }  // namespace eqo::quant

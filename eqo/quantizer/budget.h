@@ -1,0 +1,71 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eqo/model/graph.h"
+#include "eqo/net/link_clock.h"
+
+namespace eqo {
+
+// What one image may cost online once a session is set up: `eqo plan` counts the same.
+struct Budget {
+  enum class Unit : std::uint8_t {
+    kBytes,
+    kRatio,   // of the bytes of the network with 8 bits everywhere
+    kSeconds  // on `link`: bytes / rate + flights * half a round trip, without computation
+  };
+  Unit unit = Unit::kBytes;
+  double amount = 0;
+  LinkSpec link;
+};
+
+// What a layer's sensitivity is the expected rise of, to second order.
+enum class SensitivityMeasure : std::uint8_t {
+  kLogits,  // half the squared error of the logits
+  kFisher   // the loss: cross entropy in nats, with labels drawn from what the network predicts
+};
+
+// "80MB" (kB, MB, GB, MiB), "0.4x", "2s@wan" or "500ms@100M,20ms". Throws usage_error.
+Budget parse_budget(const std::string& text);
+
+// How a budget was spent. Costs are bytes, or seconds if that is what the budget was given in.
+struct BudgetReport {
+  bool seconds = false;
+  double budget = 0;
+  double spent = 0;
+  SensitivityMeasure measure = SensitivityMeasure::kFisher;
+  double sensitivity = 0;  // of all layers
+  unsigned rounds = 0;     // quantized networks that were planned on the way
+  std::uint64_t online_bytes = 0, flights = 0;
+
+  struct Option {
+    unsigned weights_bits = 0, activation_bits = 0;
+    ConvDomain conv = ConvDomain::kDirect;
+    double sensitivity = 0;  // see SensitivityMeasure
+    double cost = 0;         // of all steps of the layer
+  };
+  struct Layer {
+    std::string name;
+    Option chosen;
+    std::optional<Option> cheaper, dearer;  // the nearest efficient ones
+  };
+  std::vector<Layer> layers;
+};
+
+namespace quant {
+
+struct OnlineCost {
+  double total = 0;
+  std::map<std::string, double> layers;  // by the steps' layer
+  std::uint64_t bytes = 0, flights = 0;
+};
+// The planner's exact cost of the first image of a session, after the passes that a server runs, with protocols and OTs
+// chosen for the budget's link.
+OnlineCost online_cost(const Model& model, const Budget& budget);
+
+}  // namespace quant
+
+}  // namespace eqo
