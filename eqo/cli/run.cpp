@@ -51,9 +51,16 @@ void bind_environment(CLI::App& app) {
 }
 
 // The flags of a command listen to the environment only if it is chosen: a variable does not disturb other commands.
+void bind_subcommands(CLI::App& app) {
+  for (CLI::App* sub : app.get_subcommands({})) {
+    sub->preparse_callback([sub](std::size_t) { bind_environment(*sub); });
+    bind_subcommands(*sub);
+  }
+}
+
 void bind_chosen(CLI::App& app) {
   bind_environment(app);
-  for (CLI::App* sub : app.get_subcommands({})) sub->preparse_callback([sub](std::size_t) { bind_environment(*sub); });
+  bind_subcommands(app);
 }
 
 // Numbers 0 to 2 stay taken: otherwise a file or a socket opened later would get the number of a closed stream, and
@@ -116,6 +123,7 @@ int run(int argc, const char* const* argv) {
     add_serve(app, session);
     add_infer(app, session);
     add_local(app, session);
+    add_bench(app, session);
     add_inspect(app, session);
     add_completion(app, session);
     bind_chosen(app);
