@@ -191,8 +191,8 @@ TEST(Contract, Completion) {
 TEST(Contract, HelpAndVersion) {
   EXPECT_TRUE(run_eqo({"--version"}).out.starts_with("eqo "));
   const std::string help = run_eqo({"--help"}).out;
-  for (const char* command :
-       {"check", "zoo", "train", "quantize", "eval", "plan", "serve", "infer", "local", "inspect", "completion"}) {
+  for (const char* command : {"check", "zoo", "train", "quantize", "eval", "plan", "serve", "infer", "local", "inspect",
+                              "completion", "bench"}) {
     EXPECT_NE(help.find(command), std::string::npos) << command;
     const Ended ended = run_eqo({command, "--help"});
     EXPECT_EQ(ended.code, 0) << command;
