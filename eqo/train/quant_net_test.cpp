@@ -89,6 +89,8 @@ QuantizeOptions options_for(const Case& c, const FloatGraph& graph) {
   o.activation_bits = c.activations;
   o.conv = c.conv;
   o.accumulators = c.rule;
+  // Certain ranges are far wider than seen ones, and have to stay below what float32 counts exactly.
+  if (c.rule != AccumulatorRule::kCalibration) o.edge_bits = 4;
   o.preprocess.shape = graph.input_shape();
   return o;
 }
