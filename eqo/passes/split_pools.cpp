@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "eqo/model/types.h"
@@ -22,8 +23,8 @@ Window columns_of(Window w) {
 
 // The differences of any two values in [lo, hi], 0 included where there is padding, fit the ring as signed numbers.
 bool cannot_wrap(const TensorType& in) {
-  const std::int64_t half = ring_hi(in.ring_bits);
-  return in.lo >= -(half / 2) && in.hi <= half / 2;
+  const std::int64_t most = ring_hi(in.ring_bits), hi = std::max<std::int64_t>(in.hi, 0);
+  return hi <= most + std::min<std::int64_t>(in.lo, 0);
 }
 
 std::uint64_t bytes_of(const PublicPlan& plan, const Node& node, const PassContext& context) {
