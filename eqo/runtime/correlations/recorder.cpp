@@ -45,7 +45,7 @@ class Recorder {
   void start() {
     const std::lock_guard lock(mutex_);
     records_.clear();
-    placeholders_ = 0;
+    discarded_ = 0;
     overflowed_ = false;
   }
   template <typename F>
@@ -59,17 +59,17 @@ class Recorder {
   void add(const Record& r) {
     add(1, [&](std::size_t) { return std::optional(r); });
   }
-  std::optional<Record> placeholder() {
-    ++placeholders_;
+  std::optional<Record> discard() {
+    ++discarded_;
     return {};
   }
   std::vector<Record> records() {
     const std::lock_guard lock(mutex_);
     return records_;
   }
-  std::size_t placeholders() {
+  std::size_t discarded() {
     const std::lock_guard lock(mutex_);
-    return placeholders_;
+    return discarded_;
   }
   bool overflowed() {
     const std::lock_guard lock(mutex_);
@@ -79,7 +79,7 @@ class Recorder {
  private:
   std::mutex mutex_;
   std::vector<Record> records_;
-  std::size_t placeholders_ = 0;
+  std::size_t discarded_ = 0;
   bool overflowed_ = false;
 };
 
@@ -113,7 +113,7 @@ std::optional<Record> sample(Use use, const Block& key, Fields... fields) {
 
 void expand_key(Block key, detail::AesKey& out) {
   recorder().add(1, [&](std::size_t) {
-    if (is_unknown(key)) return recorder().placeholder();
+    if (is_unknown(key)) return recorder().discard();
     return std::optional(Record{Use::kKey, me(), key, 0, 0, 1});
   });
   real_kernel().expand_key(key, out);
@@ -132,7 +132,7 @@ void hash(const Block* in, std::size_t n, std::uint64_t domain, std::uint64_t fi
 void expand(const Block* keys, std::size_t n, std::uint64_t domain, std::size_t blocks, Block* out) {
   if (blocks > 0)
     recorder().add(n, [&](std::size_t i) {
-      if (is_unknown_node(keys[i], domain)) return recorder().placeholder();
+      if (is_unknown_node(keys[i], domain)) return recorder().discard();
       return sample(Use::kHash, keys[i], domain, 0, blocks);
     });
   real_kernel().expand(keys, n, domain, blocks, out);
@@ -148,7 +148,7 @@ void leaf_sums(const detail::AesKey* keys, unsigned depth, bool with_first, std:
 
 void half_tree_level(Block* nodes, std::size_t n, Block* sums) {
   recorder().add(n, [&](std::size_t i) {
-    if (is_unknown(nodes[i])) return recorder().placeholder();
+    if (is_unknown(nodes[i])) return recorder().discard();
     return sample(Use::kTree, nodes[i], 0, 0, 1);
   });
   real_kernel().half_tree_level(nodes, n, sums);
@@ -238,7 +238,7 @@ std::size_t recorded(Use use) {
   const std::vector<Record> all = recorder().records();
   return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const Record& r) { return r.use == use; }));
 }
-std::size_t placeholders() { return recorder().placeholders(); }
+std::size_t discarded() { return recorder().discarded(); }
 bool overflowed() { return recorder().overflowed(); }
 
 std::vector<std::string> duplicates() {

@@ -45,7 +45,7 @@ std::size_t recorded();
 std::size_t recorded(Use use);
 // Blocks of 0 that stand for what a party must not know, which are hashed like the rest to hide where they are:
 // recorded() leaves them out. See recorder.cpp.
-std::size_t placeholders();
+std::size_t discarded();
 bool overflowed();
 // Two uses of one point, in words; empty if there are none.
 std::vector<std::string> duplicates();
