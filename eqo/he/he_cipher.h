@@ -1,0 +1,111 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "eqo/core/secret.h"
+#include "eqo/crypto/prg.h"
+#include "eqo/he/he_params.h"
+
+namespace eqo {
+
+// Polynomial products under encryption: the client sends encrypted polynomials over Z_{2^l}, the server multiplies them
+// by its own small integer polynomials, sums, adds a mask and returns the coefficients that are needed. Everything
+// is a local step: messages are byte strings whose sizes he_params.h gives, and the caller sends them.
+//
+//   client: HeClientKey key(ring, prg);   public_key()  -->  HePublicKey          once a session and (N, modulus_bits)
+//           key.encrypt(params, m)                      -->  HeInputs             count * N ring elements
+//           key.decrypt(params, answer, needed)         <--  he_answer(...)       one message a result polynomial
+//
+// decrypt gives exactly sum of terms of (input * weights mod X^N + 1) + mask, mod 2^l, at the needed coefficients.
+//
+// What the parties see. Server: RLWE samples of the client's key. Client: a pseudo-random half, as long as RLWE with
+// ternary secret holds for the fresh u of each answer, and the phase: the masked result plus noise that is
+// flooded to the distance HeParams states. Cutting and switching the modulus come after that and reveal nothing more.
+// Parties are semi-honest; a wrong message ends in protocol_error. A ciphertext must be answered to the client whose
+// key made it. Constant time in messages, keys, weights and masks.
+//
+// Coefficients of ciphertexts are sent in the transform's domain (nothing but a permuted evaluation: of equal size, and
+// neither party transforms it there), canonical, each prime's packed at the exact width of that prime.
+
+// Tables of R = Z_q[X]/(X^N + 1) for one modulus: shared by all keys and layers with equal degree and modulus_bits.
+class HeRing;
+std::shared_ptr<const HeRing> make_he_ring(const HeParams& params);
+
+using ResidueVector = WipedVector<std::uint32_t>;  // residues, prime after prime, in the transform's domain
+
+class HeClientKey {
+ public:
+  HeClientKey(std::shared_ptr<const HeRing> ring, Prg& prg);  // draws the secret
+  // The message that makes the server's HePublicKey.
+  Bytes public_key(Prg& prg) const;
+  // messages: a multiple of N elements below 2^l, one ciphertext each N. he_inputs_bytes() long.
+  Bytes encrypt(const HeParams& params, std::span<const Word> messages, Prg& prg) const;
+  // The results at the positions `needed`, in their order. Throws protocol_error for a wrong size or padding.
+  Words decrypt(const HeParams& params, std::span<const std::byte> answer, std::span<const std::uint32_t> needed) const;
+
+ private:
+  std::shared_ptr<const HeRing> ring_;
+  ResidueVector secret_;           // Montgomery form, per prime of q
+  ResidueVector switched_secret_;  // the same for the two primes that decryption computes with
+};
+
+// Server's view of the client's key.
+class HePublicKey {
+ public:
+  // Throws protocol_error for a wrong size or a coefficient that is not below its prime.
+  HePublicKey(std::shared_ptr<const HeRing> ring, std::span<const std::byte> message);
+  const HeRing& ring() const { return *ring_; }
+  std::span<const std::uint32_t> a() const { return a_; }
+  std::span<const std::uint32_t> b() const { return b_; }
+
+ private:
+  std::shared_ptr<const HeRing> ring_;
+  std::vector<std::uint32_t> a_, b_;  // Montgomery form
+};
+
+// Client's ciphertexts as the server holds them, ready to be multiplied.
+class HeInputs {
+ public:
+  // Throws protocol_error for a wrong size or a coefficient that is not below its prime.
+  HeInputs(const HeRing& ring, std::size_t count, std::span<const std::byte> message);
+  std::size_t count() const { return count_; }
+  std::span<const std::uint32_t> a(std::size_t i) const { return std::span(a_).subspan(i * stride_, stride_); }
+  std::span<const std::uint32_t> b(std::size_t i) const { return std::span(b_).subspan(i * stride_, stride_); }
+
+ private:
+  std::size_t count_, stride_;
+  std::vector<std::uint32_t> a_, b_;
+};
+
+// Server's plaintext polynomials, transformed: made once and used for every image.
+class HeWeights {
+ public:
+  explicit HeWeights(const HeRing& ring) : ring_(&ring) {}
+  // N signed coefficients, each below 2^24 in absolute value; usage_error otherwise. Returns the polynomial's index.
+  std::size_t add(std::span<const std::int32_t> coefficients);
+  std::size_t count() const { return polynomials_.size(); }
+  std::span<const std::uint32_t> polynomial(std::size_t i) const { return polynomials_[i]; }
+  std::uint64_t absolute_sum(std::size_t i) const { return absolute_sums_[i]; }  // secret
+
+ private:
+  const HeRing* ring_;
+  std::vector<ResidueVector> polynomials_;  // Montgomery form
+  WipedVector<std::uint64_t> absolute_sums_;
+};
+
+struct HeTerm {
+  std::uint32_t input = 0, weight = 0;  // indices into HeInputs and HeWeights
+};
+
+// The answer that decrypts to mask + sum over terms of inputs[term.input] * weights[term.weight], at `needed`
+// coefficients (below N). mask: one element below 2^l a needed coefficient. Fresh randomness from `prg` each call;
+// calls with generators of their own may run at the same time. Throws usage_error if the sum of |weights| exceeds
+// params.weight_sum: flooding would no longer hide them.
+Bytes he_answer(const HeParams& params, const HePublicKey& key, const HeInputs& inputs, const HeWeights& weights,
+                std::span<const HeTerm> terms, std::span<const std::uint32_t> needed, std::span<const Word> mask,
+                Prg& prg);
+
+}  // namespace eqo
