@@ -4,9 +4,12 @@
 #include <torch/autograd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <utility>
+
+#include "eqo/train/requantize_kernel.h"
+#include "eqo/train/torch_util.h"
+#include "eqo/train/winograd_kernel.h"
 
 namespace eqo {
 namespace {
@@ -61,61 +64,61 @@ class RoundToInteger : public torch::autograd::Function<RoundToInteger> {
 
 class Requantize : public torch::autograd::Function<Requantize> {
  public:
-  static Tensor forward(AutogradContext* ctx, const Tensor& x, double constant, bool relu, std::int64_t shift,
-                        double limit, double penalty) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Requantization& how) {
     ctx->save_for_backward({x});
-    ctx->saved_data["constant"] = constant;
-    ctx->saved_data["relu"] = relu;
-    ctx->saved_data["shift"] = shift;
-    ctx->saved_data["limit"] = limit;
-    ctx->saved_data["penalty"] = penalty;
+    ctx->saved_data["how"] = std::vector<double>{how.constant, how.limit, how.penalty};
+    ctx->saved_data["relu"] = how.relu;
+    ctx->saved_data["shift"] = static_cast<std::int64_t>(how.shift);
     Tensor out = at::empty_like(x);
-    const float* from = x.data_ptr<float>();
-    float* to = out.data_ptr<float>();
-    const auto n = static_cast<std::size_t>(x.numel());
-    const auto c = static_cast<std::int32_t>(constant), floor = relu ? 0 : INT32_MIN;
-    for (std::size_t i = 0; i < n; ++i)
-      to[i] = static_cast<float>(std::max(static_cast<std::int32_t>(from[i]) + c, floor) >> shift);
+    requantize_values(how, static_cast<std::size_t>(x.numel()), x.data_ptr<float>(), out.data_ptr<float>());
     return out;
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const Tensor x = ctx->get_saved_variables()[0], g = laid_out_as(grads[0], x);
-    const auto constant = static_cast<float>(ctx->saved_data["constant"].toDouble());
-    const auto limit = static_cast<float>(ctx->saved_data["limit"].toDouble());
-    const auto penalty = static_cast<float>(ctx->saved_data["penalty"].toDouble());
-    const bool relu = ctx->saved_data["relu"].toBool();
-    const float unit = 1.0F / static_cast<float>(std::int64_t{1} << ctx->saved_data["shift"].toInt());
-    const float pull = limit > 0 ? penalty / (limit * limit) : 0.0F;
-    const float least = relu ? 0.0F : -0x1p30F;
-    Tensor out = at::empty_like(x);
-    const float* value = x.data_ptr<float>();
-    const float* from = g.data_ptr<float>();
-    float* to = out.data_ptr<float>();
-    const auto n = static_cast<std::size_t>(x.numel());
-    for (std::size_t i = 0; i < n; ++i) {
-      const float v = value[i] + constant;
-      const float excess = std::max(v - limit, 0.0F) + std::min(v + limit, 0.0F);
-      to[i] = (v > least ? from[i] * unit : 0.0F) + pull * excess;
-    }
-    return {out, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+    const Tensor x = ctx->get_saved_variables()[0], dy = laid_out_as(grads[0], x);
+    const std::vector<double> reals = ctx->saved_data["how"].toDoubleVector();
+    const Requantization how{static_cast<float>(reals[0]), ctx->saved_data["relu"].toBool(),
+                             static_cast<unsigned>(ctx->saved_data["shift"].toInt()), static_cast<float>(reals[1]),
+                             static_cast<float>(reals[2])};
+    Tensor dx = at::empty_like(x);
+    requantize_gradient(how, static_cast<std::size_t>(x.numel()), x.data_ptr<float>(), dy.data_ptr<float>(),
+                        dx.data_ptr<float>());
+    return {dx, Tensor()};
   }
 };
 
-// [4 outputs * 16 pixels][16 taps]: what a tap's weight contributes to the effective kernel of one output of a tile.
-const Tensor& effective_kernels() {
-  static const Tensor matrix = [] {
-    constexpr std::array<std::array<float, 4>, 4> kB = {{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}}};
-    constexpr std::array<std::array<float, 4>, 2> kA = {{{1, 1, 1, 0}, {0, 1, -1, -1}}};
-    Tensor m = at::empty({4 * 16, 16}, at::kFloat);
-    float* to = m.data_ptr<float>();
-    for (std::size_t rs = 0; rs < 4; ++rs)
-      for (std::size_t ij = 0; ij < 16; ++ij)
-        for (std::size_t pq = 0; pq < 16; ++pq)
-          *to++ = kA[rs / 2][pq / 4] * kB[pq / 4][ij / 4] * kA[rs % 2][pq % 4] * kB[pq % 4][ij % 4];
-    return m;
-  }();
-  return matrix;
+WinogradShape winograd_shape(const Tensor& x, std::int64_t out_h, std::int64_t out_w, std::int64_t pad_top,
+                             std::int64_t pad_left, std::int64_t filters) {
+  const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+  return {size(x.size(0)), size(x.size(2)), size(x.size(3)), size(x.size(1)), size(out_h),
+          size(out_w),     size(filters),   size(pad_top),   size(pad_left)};
 }
+
+class Winograd : public torch::autograd::Function<Winograd> {
+ public:
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& u, const Tensor& bias,
+                        const WinogradShape& shape) {
+    const auto size = [](std::size_t n) { return static_cast<std::int64_t>(n); };
+    ctx->save_for_backward({x, u});
+    ctx->saved_data["shape"] = std::vector<std::int64_t>{size(shape.out_height), size(shape.out_width),
+                                                         size(shape.pad_top), size(shape.pad_left), bias.size(0)};
+    Tensor y = at::empty({x.size(0), bias.size(0), size(shape.out_height), size(shape.out_width)}, at::kFloat,
+                         at::MemoryFormat::ChannelsLast);
+    winograd_forward(shape, x.data_ptr<float>(), u.data_ptr<float>(), bias.data_ptr<float>(), y.data_ptr<float>());
+    return y;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &u = saved[1];
+    const std::vector<std::int64_t> s = ctx->saved_data["shape"].toIntVector();
+    const Tensor dy = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
+    Tensor dx;
+    if (ctx->needs_input_grad(0)) dx = at::empty_like(x);
+    const WinogradGradients g =
+        winograd_backward(winograd_shape(x, s[0], s[1], s[2], s[3], s[4]), x.data_ptr<float>(), u.data_ptr<float>(),
+                          dy.data_ptr<float>(), dx.defined() ? dx.data_ptr<float>() : nullptr);
+    return {dx, from_values(g.u, u.sizes(), "weights"), from_values(g.bias, {s[4]}, "bias"), Tensor()};
+  }
+};
 
 }  // namespace
 
@@ -127,31 +130,14 @@ Tensor round_to_integer(const Tensor& x) { return RoundToInteger::apply(x); }
 
 Tensor requantize(const Tensor& x, const Requantization& how) {
   const Tensor dense = x.is_non_overlapping_and_dense() ? x : x.contiguous(at::MemoryFormat::ChannelsLast);
-  return Requantize::apply(dense, static_cast<double>(how.constant), how.relu, static_cast<std::int64_t>(how.shift),
-                           static_cast<double>(how.limit), static_cast<double>(how.penalty));
+  return Requantize::apply(dense, how);
 }
 
 Tensor winograd_convolution(const Tensor& x, const Tensor& u, const Tensor& bias, const Window& w) {
-  const std::int64_t n = x.size(0), channels = x.size(1), filters = bias.size(0);
-  const std::int64_t h = w.out_h(x.size(2)), width = w.out_w(x.size(3)), rows = (h + 1) / 2, columns = (width + 1) / 2;
-  const Tensor kernels = at::matmul(effective_kernels(), u)
-                             .reshape({4, 16, filters, channels})
-                             .permute({0, 2, 3, 1})
-                             .reshape({4 * filters, channels, 4, 4})
-                             .contiguous(at::MemoryFormat::ChannelsLast);
-  const Tensor padded =
-      at::constant_pad_nd(
-          x, {w.pad_left, 2 * columns + 2 - x.size(3) - w.pad_left, w.pad_top, 2 * rows + 2 - x.size(2) - w.pad_top}, 0)
-          .contiguous(at::MemoryFormat::ChannelsLast);
-  const Tensor tiles = at::conv2d(padded, kernels, bias.repeat({4}), {2, 2});
-  // The pixel shuffle, in channels-last memory: rows of K values stay together.
-  const Tensor y = tiles.permute({0, 2, 3, 1})
-                       .reshape({n, rows, columns, 2, 2, filters})
-                       .permute({0, 1, 3, 2, 4, 5})
-                       .reshape({n, 2 * rows, 2 * columns, filters})
-                       .permute({0, 3, 1, 2});
-  if (2 * rows == h && 2 * columns == width) return y;
-  return y.slice(2, 0, h).slice(3, 0, width).contiguous(at::MemoryFormat::ChannelsLast);
+  const Tensor dense = x.contiguous(at::MemoryFormat::ChannelsLast);
+  return Winograd::apply(
+      dense, u.contiguous(), bias.contiguous(),
+      winograd_shape(dense, w.out_h(x.size(2)), w.out_w(x.size(3)), w.pad_top, w.pad_left, bias.size(0)));
 }
 
 }  // namespace eqo

@@ -29,9 +29,8 @@ struct Requantization {
 // floor(r(x + constant) / 2^shift), r = max(0, .) or the identity.
 at::Tensor requantize(const at::Tensor& x, const Requantization& how);
 
-// Winograd's convolution F(2x2, 3x3) with weights u [16][K * C] of their own and bias [K]: exactly a convolution with
-// 4K filters of 4x4 and stride 2, each output of a tile being one filter, because Y_rs = sum_pq A_pr A_qs U_pq (sum_ij
-// B_ip B_jq X_ij) is linear in X. x [N][C][h][w] channels-last; `window` is the 3x3 one.
+// Winograd's convolution F(2x2, 3x3) with weights u [16][K * C] of their own and bias [K] (winograd_kernel.h).
+// x [N][C][h][w] channels-last; `window` is the 3x3 one.
 at::Tensor winograd_convolution(const at::Tensor& x, const at::Tensor& u, const at::Tensor& bias, const Window& window);
 
 }  // namespace eqo

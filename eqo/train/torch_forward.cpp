@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "eqo/core/error.h"
+#include "eqo/train/quant_ops.h"
 
 namespace eqo {
 namespace {
@@ -33,6 +34,7 @@ Tensor run_node(const FloatGraph& graph, std::size_t i, const TorchNode& t, cons
     case FloatOp::kInput:
       throw internal_error("an input node that is not the first");
     case FloatOp::kConv:
+      if (t.taps.defined()) return winograd_convolution(in(0), t.taps, t.bias, w);
       if (symmetric) {
         return at::conv2d(in(0), t.weight, t.bias, stride, {w.pad_top, w.pad_left}, dilation, node.groups);
       }
