@@ -1,22 +1,15 @@
 #include "eqo/train/fine_tuner.h"
 
-#include <malloc.h>
-
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <filesystem>
 #include <vector>
 
 #include "eqo/core/error.h"
 #include "eqo/train/checkpoint.h"
 #include "eqo/train/quant_net.h"
-#include "eqo/train/trainer.h"
 
 namespace eqo {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 void check_options(const FineTuneOptions& o) {
   if (o.epochs < 1 || o.epochs > 100000) throw usage_error("epochs must be in 1..100000");
@@ -92,9 +85,6 @@ FineTuneResult fine_tune(const quant::TuneProblem& problem, const Preprocess& pr
   std::optional<Sampler> test_data;
   if (test != nullptr && check) test_data.emplace(*test, preprocess, classes);
 
-  // Without this every large tensor is mapped and unmapped anew, and its pages are zeroed each time.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   QuantNet net(problem, {options.temperature, options.distillation, options.range_penalty, options.threads});
   const std::uint64_t run = run_digest(problem, preprocess, data, options);
   FineTuneResult result;
@@ -104,55 +94,35 @@ FineTuneResult fine_tune(const quant::TuneProblem& problem, const Preprocess& pr
     result.epochs_done = result.resumed_from = c.epochs_done;
   }
 
-  const std::size_t batch = std::min(data.size(), static_cast<std::size_t>(options.batch));
-  const std::size_t batches = data.size() / batch, steps = batches * static_cast<std::size_t>(options.epochs);
-  const auto warmup = static_cast<std::size_t>(options.warmup * static_cast<double>(steps));
+  const EpochLoop loop(data, options.augmentation, options.seed, options.epochs, options.batch);
+  const auto warmup = static_cast<std::size_t>(options.warmup * static_cast<double>(loop.steps()));
   const auto verdict = [&] {
     return check(net.tuned(), labels_of(net, *test_data, static_cast<std::size_t>(classes)));
   };
-  const Clock::time_point start = Clock::now();
-  Clock::time_point last_report = start;
-  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  std::vector<float> images;
-  std::vector<std::int32_t> labels;
-  for (int epoch = result.epochs_done; epoch < options.epochs; ++epoch) {
-    const std::vector<std::uint32_t> order = data.order(options.seed, epoch);
-    std::mt19937_64 generator = Sampler::generator(options.seed, epoch);
-    FineTuneProgress p;
-    p.epoch = epoch + 1;
-    p.epochs = options.epochs;
-    p.batches = batches;
-    double loss = 0;
-    std::size_t correct = 0;
-    for (std::size_t b = 0; b < batches; ++b) {
-      data.augmented_batch(std::span(order).subspan(b * batch, batch), options.augmentation, generator, images, labels);
-      const std::size_t step = static_cast<std::size_t>(epoch) * batches + b;
-      const double cycle = learning_rate_at(1, step, warmup, steps);
-      const QuantNet::StepResult r =
-          net.step(images, labels, cycle * options.learning_rate, cycle * options.scale_rate);
-      if (!std::isfinite(r.loss))
-        throw data_error("the fine-tuning diverged in epoch " + std::to_string(epoch + 1), "use a lower learning rate");
-      loss += r.loss;
-      correct += r.correct;
-      p.batch = b + 1;
-      p.loss = loss / static_cast<double>(b + 1);
-      p.train_accuracy = static_cast<double>(correct) / static_cast<double>((b + 1) * batch);
-      if (report && b + 1 < batches && Clock::now() - last_report > std::chrono::milliseconds(300)) {
-        last_report = Clock::now();
-        p.seconds = seconds();
-        report(p);
-      }
-    }
-    result.epochs_done = epoch + 1;
-    result.loss = p.loss;
-    result.train_accuracy = p.train_accuracy;
-    if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, epoch + 1, net.state()});
-    const bool last = epoch + 1 == options.epochs;
-    if (test_data && (last || (epoch + 1) % options.test_every == 0)) p.test = result.test = verdict();
-    p.epoch_done = true;
-    p.seconds = seconds();
+  FineTuneProgress p;
+  const auto tell = [&](const EpochProgress& now) {
+    static_cast<EpochProgress&>(p) = now;
     if (report) report(p);
-  }
+  };
+  loop.run(
+      result.epochs_done,
+      [&](std::span<const float> images, std::span<const std::int32_t> labels, std::size_t step) {
+        const double cycle = learning_rate_at(1, step, warmup, loop.steps());
+        p.test.reset();
+        const QuantNet::StepResult r =
+            net.step(images, labels, cycle * options.learning_rate, cycle * options.scale_rate);
+        return EpochLoop::Result{r.loss, r.correct};
+      },
+      tell,
+      [&](const EpochProgress& now) {
+        result.epochs_done = now.epoch;
+        result.loss = now.loss;
+        result.train_accuracy = now.train_accuracy;
+        if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, now.epoch, net.state()});
+        if (test_data && (now.epoch == options.epochs || now.epoch % options.test_every == 0))
+          p.test = result.test = verdict();
+        tell(now);
+      });
   if (test_data && result.resumed_from == options.epochs) result.test = verdict();
   result.tuned = net.tuned();
   return result;

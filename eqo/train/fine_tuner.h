@@ -9,6 +9,7 @@
 #include "eqo/data/dataset.h"
 #include "eqo/data/preprocess.h"
 #include "eqo/quantizer/tuning.h"
+#include "eqo/train/epoch_loop.h"
 #include "eqo/train/sampler.h"
 
 namespace eqo {
@@ -41,15 +42,8 @@ struct TwinVerdict {
 // `labels` are the trained network's, one an image of the test set.
 using TwinCheck = std::function<TwinVerdict(const quant::Tuned&, std::span<const int> labels)>;
 
-struct FineTuneProgress {
-  int epoch = 0;  // the current one, from 1
-  int epochs = 0;
-  std::size_t batch = 0, batches = 0;  // done in this epoch
-  bool epoch_done = false;
-  double loss = 0;            // mean over this epoch so far
-  double train_accuracy = 0;  // of the augmented images seen in this epoch so far
-  std::optional<TwinVerdict> test;
-  double seconds = 0;  // since the start of the call
+struct FineTuneProgress : EpochProgress {
+  std::optional<TwinVerdict> test;  // set where epoch_done and the test set was evaluated
 };
 
 struct FineTuneResult {

@@ -1,12 +1,7 @@
 #include "eqo/train/trainer.h"
 
-#include <malloc.h>
-
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <filesystem>
-#include <numbers>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,8 +13,6 @@
 
 namespace eqo {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 void check(const TrainOptions& o) {
   if (o.epochs < 1 || o.epochs > 100000) throw usage_error("epochs must be in 1..100000");
@@ -89,13 +82,6 @@ bool processor_has_bfloat16() {
 #endif
 }
 
-double learning_rate_at(double peak, std::size_t step, std::size_t warmup, std::size_t steps) {
-  if (step < warmup) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
-  const double done =
-      static_cast<double>(step - warmup) / static_cast<double>(std::max<std::size_t>(1, steps - warmup));
-  return peak * 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(done, 1.0)));
-}
-
 TrainResult train(FloatGraph& graph, const Dataset& train, const Dataset* test, const TrainOptions& options,
                   const std::function<void(const TrainProgress&)>& report) {
   check(options);
@@ -108,9 +94,6 @@ TrainResult train(FloatGraph& graph, const Dataset& train, const Dataset* test, 
   std::optional<Sampler> test_data;
   if (test != nullptr) test_data.emplace(*test, preprocess, classes);
 
-  // Without this every large tensor is mapped and unmapped anew, and its pages are zeroed each time.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   TorchNet net(graph, {options.momentum, options.weight_decay, options.nesterov, options.label_smoothing,
                        options.bfloat16, options.threads});
   const std::uint64_t run = run_digest(graph, data, options);
@@ -121,52 +104,33 @@ TrainResult train(FloatGraph& graph, const Dataset& train, const Dataset* test, 
     result.epochs_done = result.resumed_from = c.epochs_done;
   }
 
-  // Batch norm needs full batches: what is left over at an epoch's end waits for the next shuffle.
-  const std::size_t batch = std::min(data.size(), static_cast<std::size_t>(options.batch));
-  const std::size_t batches = data.size() / batch, steps = batches * static_cast<std::size_t>(options.epochs);
-  const auto warmup = static_cast<std::size_t>(options.warmup_epochs * static_cast<double>(batches));
-  const Clock::time_point start = Clock::now();
-  Clock::time_point last_report = start;
-  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  std::vector<float> images;
-  std::vector<std::int32_t> labels;
-  for (int epoch = result.epochs_done; epoch < options.epochs; ++epoch) {
-    const std::vector<std::uint32_t> order = data.order(options.seed, epoch);
-    std::mt19937_64 generator = Sampler::generator(options.seed, epoch);
-    TrainProgress p{.epoch = epoch + 1, .epochs = options.epochs, .batches = batches};
-    double loss = 0;
-    std::size_t correct = 0;
-    for (std::size_t b = 0; b < batches; ++b) {
-      data.augmented_batch(std::span(order).subspan(b * batch, batch), options.augmentation, generator, images, labels);
-      const std::size_t step = static_cast<std::size_t>(epoch) * batches + b;
-      p.learning_rate = learning_rate_at(options.learning_rate, step, warmup, steps);
-      const TorchNet::StepResult r = net.step(images, labels, p.learning_rate);
-      if (!std::isfinite(r.loss)) {
-        throw data_error("the training diverged in epoch " + std::to_string(epoch + 1), "use a lower learning rate");
-      }
-      loss += r.loss;
-      correct += r.correct;
-      p.batch = b + 1;
-      p.loss = loss / static_cast<double>(b + 1);
-      p.train_accuracy = static_cast<double>(correct) / static_cast<double>((b + 1) * batch);
-      if (report && b + 1 < batches && Clock::now() - last_report > std::chrono::milliseconds(300)) {
-        last_report = Clock::now();
-        p.seconds = seconds();
-        report(p);
-      }
-    }
-    result.epochs_done = epoch + 1;
-    result.loss = p.loss;
-    result.train_accuracy = p.train_accuracy;
-    if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, epoch + 1, net.state()});
-    const bool last = epoch + 1 == options.epochs;
-    if (test_data && (last || (epoch + 1) % options.test_every == 0)) {
-      p.test_accuracy = result.test_accuracy = accuracy(net, *test_data, static_cast<std::size_t>(classes));
-    }
-    p.epoch_done = true;
-    p.seconds = seconds();
+  // Batch norm needs full batches, and the loop gives no others.
+  const EpochLoop loop(data, options.augmentation, options.seed, options.epochs, options.batch);
+  const auto warmup = static_cast<std::size_t>(options.warmup_epochs * static_cast<double>(loop.steps()) /
+                                               static_cast<double>(options.epochs));
+  TrainProgress p;
+  const auto tell = [&](const EpochProgress& now) {
+    static_cast<EpochProgress&>(p) = now;
     if (report) report(p);
-  }
+  };
+  loop.run(
+      result.epochs_done,
+      [&](std::span<const float> images, std::span<const std::int32_t> labels, std::size_t step) {
+        p.learning_rate = learning_rate_at(options.learning_rate, step, warmup, loop.steps());
+        p.test_accuracy = -1;
+        const TorchNet::StepResult r = net.step(images, labels, p.learning_rate);
+        return EpochLoop::Result{r.loss, r.correct};
+      },
+      tell,
+      [&](const EpochProgress& now) {
+        result.epochs_done = now.epoch;
+        result.loss = now.loss;
+        result.train_accuracy = now.train_accuracy;
+        if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, now.epoch, net.state()});
+        if (test_data && (now.epoch == options.epochs || now.epoch % options.test_every == 0))
+          p.test_accuracy = result.test_accuracy = accuracy(net, *test_data, static_cast<std::size_t>(classes));
+        tell(now);
+      });
   if (test_data && result.resumed_from == options.epochs) {
     result.test_accuracy = accuracy(net, *test_data, static_cast<std::size_t>(classes));
   }

@@ -7,6 +7,7 @@
 
 #include "eqo/data/dataset.h"
 #include "eqo/importer/float_graph.h"
+#include "eqo/train/epoch_loop.h"
 #include "eqo/train/sampler.h"
 
 namespace eqo {
@@ -31,16 +32,9 @@ struct TrainOptions {
   bool resume = true;      // continue from the checkpoint if the file exists
 };
 
-struct TrainProgress {
-  int epoch = 0;  // the current one, from 1
-  int epochs = 0;
-  std::size_t batch = 0, batches = 0;  // done in this epoch
-  bool epoch_done = false;
+struct TrainProgress : EpochProgress {
   double learning_rate = 0;
-  double loss = 0;            // mean over this epoch so far
-  double train_accuracy = 0;  // of the augmented images seen in this epoch so far
   double test_accuracy = -1;  // set where epoch_done and the test set was evaluated
-  double seconds = 0;         // since the start of the call
 };
 
 struct TrainResult {
@@ -53,9 +47,6 @@ struct TrainResult {
 
 // Whether this processor has bfloat16 dot products.
 bool processor_has_bfloat16();
-
-// The learning rate of step `step` of `steps`, of which the first `warmup` rise linearly.
-double learning_rate_at(double peak, std::size_t step, std::size_t warmup, std::size_t steps);
 
 // Trains the graph in place by stochastic gradient descent on the cross entropy, starting from the weights it holds.
 // kBatchNorm nodes are trained and stay in the graph (fold_batch_norm() removes them afterwards).
