@@ -269,5 +269,31 @@ TEST(Contract, Train) {
                Category::kData);
 }
 
+TEST(Contract, FineTune) {
+  if (EQO_HAS_TRAINING == 0) GTEST_SKIP() << "built without training";
+  const Folder folder;
+  const std::string start = folder / "start.onnx", tuned = folder / "tuned.eqo";
+  ASSERT_EQ(run_eqo({"zoo", "resnet20", "--image", "32", "-o", start}).code, 0);
+  const json document = run_json({"quantize",     start, "--calib",   images(), "--weights",    "3",
+                                  "--finetune",   "2",   "--train",   images(), "--test",       images(),
+                                  "--batch-size", "4",   "--threads", "1",      "--checkpoint", folder / "checkpoint",
+                                  "--quiet",      "-o",  tuned});
+  ASSERT_TRUE(document.contains("finetune")) << document;
+  const json& tuning = document["finetune"];
+  expect_keys(tuning, {{"epochs", kCount},
+                       {"loss", kReal},
+                       {"train_accuracy", kReal},
+                       {"test_accuracy", kReal},
+                       {"overflowed", kCount},
+                       {"labels_differing", kCount}});
+  EXPECT_EQ(tuning["epochs"], 2);
+  EXPECT_EQ(tuning["labels_differing"], 0);
+  EXPECT_FALSE(read_file(folder / "checkpoint").empty());
+  EXPECT_DOUBLE_EQ(run_json({"eval", tuned, "--data", images()})["accuracy"].get<double>(),
+                   tuning["test_accuracy"].get<double>());
+
+  expect_error({"quantize", start, "--calib", images(), "--finetune", "1", "-o", tuned}, Category::kUsage);
+}
+
 }  // namespace
 }  // namespace eqo::e2e
