@@ -94,6 +94,11 @@ void add_fine_tune_flags(CLI::App& cmd, FineTuneFlags& flags) {
       ->capture_default_str()
       ->needs(epochs)
       ->group(group);
+  cmd.add_option("--gradual", o.gradual, "Bits more that weights begin with")
+      ->check(CLI::Range(0, 3))
+      ->capture_default_str()
+      ->needs(epochs)
+      ->group(group);
   cmd.add_option("--checkpoint", o.checkpoint, "File written after every epoch")->needs(epochs)->group(group);
   cmd.add_flag("--resume,!--no-resume", o.resume, "Go on from the checkpoint if there is one (default)")->group(group);
   cmd.add_option("--test-every", o.test_every, "Epochs between tests")

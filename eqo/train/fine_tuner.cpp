@@ -1,6 +1,7 @@
 #include "eqo/train/fine_tuner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <vector>
 
@@ -18,6 +19,8 @@ void check_options(const FineTuneOptions& o) {
   if (!(o.learning_rate > 0) || !(o.learning_rate <= 1)) throw usage_error("the learning rate must be in (0, 1]");
   if (!(o.scale_rate >= 0) || !(o.scale_rate <= 1)) throw usage_error("the scales' learning rate must be in 0..1");
   if (!(o.warmup >= 0) || !(o.warmup <= 1)) throw usage_error("the warm-up's share is 0 to 1");
+  if (o.gradual < 0 || o.gradual > 3) throw usage_error("weights begin with at most 3 more bits");
+  if (!(o.gradual_share >= 0) || !(o.gradual_share <= 1)) throw usage_error("the gradual share is 0 to 1");
   if (o.augmentation.pad < 0 || o.augmentation.pad > 64) throw usage_error("the augmentation's padding is 0..64");
   if (o.test_every < 1) throw usage_error("the test set is evaluated every 1 or more epochs");
 }
@@ -41,16 +44,22 @@ std::uint64_t run_digest(const quant::TuneProblem& problem, const Preprocess& pr
       for (const std::int64_t v : tap) d.add(v);
   }
   for (const std::int64_t v : {std::int64_t{o.epochs}, std::int64_t{o.batch}, std::int64_t{o.augmentation.pad},
-                               std::int64_t{o.augmentation.flip}, std::int64_t{o.threads}})
+                               std::int64_t{o.augmentation.flip}, std::int64_t{o.threads}, std::int64_t{o.gradual}})
     d.add(v);
-  for (const double v :
-       {o.learning_rate, o.scale_rate, o.warmup, o.temperature, o.distillation, o.range_penalty, preprocess.mean[0],
-        preprocess.mean[1], preprocess.mean[2], preprocess.std[0], preprocess.std[1], preprocess.std[2]})
+  for (const double v : {o.learning_rate, o.scale_rate, o.warmup, o.temperature, o.distillation, o.range_penalty,
+                         o.gradual_share, preprocess.mean[0], preprocess.mean[1], preprocess.mean[2], preprocess.std[0],
+                         preprocess.std[1], preprocess.std[2]})
     d.add(v);
   d.add(std::int64_t{preprocess.resize_shorter});
   d.add(o.seed);
   d.add(static_cast<std::uint64_t>(data.size()));
   return d.value();
+}
+
+// Extra bits of a weight after `done` of all steps.
+unsigned halvings_at(const FineTuneOptions& o, double done) {
+  if (done >= o.gradual_share) return 0;
+  return static_cast<unsigned>(std::ceil(o.gradual * (1 - done / o.gradual_share)));
 }
 
 std::vector<int> labels_of(const QuantNet& net, const Sampler& data, std::size_t classes) {
@@ -110,7 +119,8 @@ FineTuneResult fine_tune(const quant::TuneProblem& problem, const Preprocess& pr
         const double cycle = learning_rate_at(1, step, warmup, loop.steps());
         p.test.reset();
         const QuantNet::StepResult r =
-            net.step(images, labels, cycle * options.learning_rate, cycle * options.scale_rate);
+            net.step(images, labels, cycle * options.learning_rate, cycle * options.scale_rate,
+                     halvings_at(options, static_cast<double>(step) / static_cast<double>(loop.steps())));
         return EpochLoop::Result{r.loss, r.correct};
       },
       tell,

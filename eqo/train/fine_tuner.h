@@ -24,6 +24,8 @@ struct FineTuneOptions {
   double temperature = 4;         // of the distillation from the float network
   double distillation = 0.7;      // its share of the loss; the rest is the labels' cross entropy
   double range_penalty = 1;       // of values outside the range of calibration
+  int gradual = 0;                // the width of weights falls to its own from this many bits above, in equal steps
+  double gradual_share = 0.3;     // of all steps
   std::uint64_t seed = 1;         // of order and augmentation
   Augmentation augmentation;
   int threads = 1;         // the result depends on it: gradients are added up in another order

@@ -89,7 +89,7 @@ struct QuantNet::Impl {
   QuantParameters parameters(int worker) const;
   Tensor integers(std::span<const float> images, std::int64_t count) const;
   StepResult backward(std::size_t worker, std::span<const float> images, std::span<const std::int32_t> labels,
-                      std::size_t batch);
+                      std::size_t batch, unsigned halvings);
   void update(double rate, double scale_rate);
 
   template <typename F>
@@ -166,7 +166,8 @@ Tensor QuantNet::Impl::integers(std::span<const float> images, std::int64_t coun
 
 // Leaves the gradient of this worker's part of the mean loss in its aliases.
 QuantNet::StepResult QuantNet::Impl::backward(std::size_t worker, std::span<const float> images,
-                                              std::span<const std::int32_t> labels, std::size_t batch) {
+                                              std::span<const std::int32_t> labels, std::size_t batch,
+                                              unsigned halvings) {
   const auto count = static_cast<std::int64_t>(labels.size());
   for (Trained& t : trained) t.leaves[worker].mutable_grad().reset();
   Tensor y = at::empty({count}, at::kLong);
@@ -179,7 +180,7 @@ QuantNet::StepResult QuantNet::Impl::backward(std::size_t worker, std::span<cons
   }
   const QuantParameters p = parameters(static_cast<int>(worker));
   const double penalty = options.range_penalty / static_cast<double>(batch);
-  const Tensor integer = program.run(p, integers(images, count), penalty);
+  const Tensor integer = program.run(p, integers(images, count), {penalty, halvings});
   const Tensor logits = integer * (p.log_factor.select(0, output_group).exp() * output_scale);
   const Tensor hard = at::cross_entropy_loss(logits, y, {}, at::Reduction::Sum);
   const Tensor soft = at::kl_div(at::log_softmax(logits / options.temperature, 1), taught, at::Reduction::Sum);
@@ -223,7 +224,8 @@ QuantNet::QuantNet(const quant::TuneProblem& problem, const QuantNetOptions& o) 
 QuantNet::~QuantNet() = default;
 
 QuantNet::StepResult QuantNet::step(std::span<const float> images, std::span<const std::int32_t> labels, double rate,
-                                    double scale_rate) {
+                                    double scale_rate, unsigned halvings) {
+  if (halvings > QuantProgram::kMostHalvings) throw usage_error("the levels of a weight are halved too often");
   const std::int64_t classes = impl_->graph.output_shape().size();
   const auto one = static_cast<std::size_t>(impl_->graph.input_shape().size());
   if (labels.empty() || images.size() != labels.size() * one)
@@ -234,7 +236,7 @@ QuantNet::StepResult QuantNet::step(std::span<const float> images, std::span<con
     std::vector<StepResult> results(static_cast<std::size_t>(impl_->options.threads));
     impl_->for_each_shard(labels.size(), [&](std::size_t w, std::size_t begin, std::size_t end) {
       results[w] = impl_->backward(w, images.subspan(begin * one, (end - begin) * one),
-                                   labels.subspan(begin, end - begin), labels.size());
+                                   labels.subspan(begin, end - begin), labels.size(), halvings);
     });
     const at::NoGradGuard no_grad;
     impl_->update(rate, scale_rate);
@@ -257,7 +259,7 @@ std::vector<std::int64_t> QuantNet::logits(std::span<const float> images, std::s
       const at::NoGradGuard no_grad;
       const Tensor x =
           impl_->integers(images.subspan(begin * one, (end - begin) * one), static_cast<std::int64_t>(end - begin));
-      const Tensor y = impl_->program.run(impl_->parameters(-1), x, 0).contiguous();
+      const Tensor y = impl_->program.run(impl_->parameters(-1), x, {}).contiguous();
       const float* from = y.data_ptr<float>();
       for (std::size_t i = 0; i < (end - begin) * classes; ++i) out[begin * classes + i] = std::llrint(from[i]);
     });

@@ -38,8 +38,10 @@ class QuantNet {
     std::size_t correct = 0;  // largest logit at the label
   };
   // `images` are real: labels.size() x input size. `rate` is of weights and biases in real units, `scale_rate` of the
-  // logarithms of the factors.
-  StepResult step(std::span<const float> images, std::span<const std::int32_t> labels, double rate, double scale_rate);
+  // logarithms of the factors. `halvings`, up to 3: weights may also be points between the levels of their codes,
+  // 2^halvings times as close.
+  StepResult step(std::span<const float> images, std::span<const std::int32_t> labels, double rate, double scale_rate,
+                  unsigned halvings = 0);
 
   // The integer logits, count x outputs: the twin's.
   std::vector<std::int64_t> logits(std::span<const float> images, std::size_t count) const;

@@ -197,6 +197,20 @@ TEST(QuantNet, LearnsWhatTheFloatNetworkSays) {
   EXPECT_LT(last, 0.5 * first);
 }
 
+TEST(QuantNet, WidthsCanFallGradually) {
+  const FloatGraph graph = residual_net();
+  const std::vector<float> images = test_images(graph.input_shape(), 64, 25);
+  const std::vector<std::int32_t> labels = random_labels(64, 5, 4);
+  QuantNetOptions o;
+  o.distillation = 1;
+  QuantNet net(problem_of(graph, images, 64, 2), o);
+  std::vector<double> loss;
+  for (unsigned halvings = 0; halvings <= 3; ++halvings) loss.push_back(net.step(images, labels, 0, 0, halvings).loss);
+  for (unsigned halvings = 1; halvings <= 3; ++halvings) EXPECT_NE(loss[halvings], loss[halvings - 1]);
+  EXPECT_EQ(net.step(images, labels, 0, 0).loss, loss[0]);
+  EXPECT_THROW(net.step(images, labels, 0, 0, 4), Error);
+}
+
 TEST(QuantNet, LearnsLabels) {
   const FloatGraph graph = residual_net();
   const std::vector<float> images = test_images(graph.input_shape(), 32, 22);

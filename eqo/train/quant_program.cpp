@@ -26,6 +26,16 @@ float range_limit(std::int64_t lo, std::int64_t hi) {
   return static_cast<float>(limit);
 }
 
+// With the points halfway between.
+std::vector<float> halved(const std::vector<float>& levels) {
+  std::vector<float> out{levels.front()};
+  for (std::size_t i = 1; i < levels.size(); ++i) {
+    out.push_back((levels[i - 1] + levels[i]) / 2);
+    out.push_back(levels[i]);
+  }
+  return out;
+}
+
 }  // namespace
 
 DraftBias draft_bias(const quant::TuneProblem& problem, const quant::TuneLayer& layer) {
@@ -51,7 +61,9 @@ QuantProgram::QuantProgram(const quant::TuneProblem& problem) : output_(problem.
                 draft_bias(problem, l).scale,
                 {},
                 {}};
-    for (const std::vector<std::int64_t>& tap : l.levels) layer.levels.emplace_back(tap.begin(), tap.end());
+    for (const std::vector<std::int64_t>& tap : l.levels) layer.levels[0].emplace_back(tap.begin(), tap.end());
+    for (std::size_t h = 1; h < layer.levels.size(); ++h)
+      for (const std::vector<float>& tap : layer.levels[h - 1]) layer.levels[h].push_back(halved(tap));
     const Node& conv = problem.nodes[at_(l.draft_node)].node;
     const Shape& in = problem.nodes[at_(conv.inputs[0])].node.type.shape;
     if (conv.domain == ConvDomain::kDirect)
@@ -101,9 +113,9 @@ void QuantProgram::plan_requantization(const quant::TuneProblem& problem, std::s
   if (op == Op::kTruncateReduce) step.requantization.shift = step.node.shift;
 }
 
-Tensor QuantProgram::weights(const Layer& l, const QuantParameters& p, std::size_t i) const {
+Tensor QuantProgram::weights(const Layer& l, const QuantParameters& p, std::size_t i, unsigned halvings) const {
   const Tensor factor = (p.log_factor.select(0, l.in_group) - p.log_factor.select(0, l.out_group)).exp();
-  return round_to_levels(p.weights[i] * (factor / l.step), l.levels);
+  return round_to_levels(p.weights[i] * (factor / l.step), l.levels.at(halvings));
 }
 
 Tensor QuantProgram::bias(const Layer& l, const QuantParameters& p, std::size_t i) const {
@@ -112,7 +124,7 @@ Tensor QuantProgram::bias(const Layer& l, const QuantParameters& p, std::size_t 
 }
 
 Tensor QuantProgram::run_step(const Step& step, const QuantParameters& p, const std::vector<Tensor>& values,
-                              double penalty) const {
+                              const Training& training) const {
   const Node& n = step.node;
   const Window& w = n.window;
   const auto in = [&](std::size_t k) -> const Tensor& { return values[at_(n.inputs[k])]; };
@@ -126,7 +138,7 @@ Tensor QuantProgram::run_step(const Step& step, const QuantParameters& p, const 
     case Op::kConv: {
       const auto i = at_(step.layer);
       const Layer& layer = layers_[i];
-      const Tensor kernels = weights(layer, p, i), b = bias(layer, p, i);
+      const Tensor kernels = weights(layer, p, i, training.halvings), b = bias(layer, p, i);
       if (layer.kernel.empty()) return winograd_convolution(in(0), kernels, b, w);
       const Tensor shaped = kernels.reshape(layer.kernel).contiguous(at::MemoryFormat::ChannelsLast);
       if (w.pad_top == w.pad_bottom && w.pad_left == w.pad_right)
@@ -137,7 +149,7 @@ Tensor QuantProgram::run_step(const Step& step, const QuantParameters& p, const 
     case Op::kRelu:
     case Op::kTruncateReduce: {
       Requantization how = step.requantization;
-      how.penalty = static_cast<float>(penalty);
+      how.penalty = static_cast<float>(training.penalty);
       return requantize(values[at_(step.source)], how);
     }
     case Op::kAdd: {
@@ -186,11 +198,11 @@ Tensor QuantProgram::run_step(const Step& step, const QuantParameters& p, const 
   }
 }
 
-Tensor QuantProgram::run(const QuantParameters& parameters, const Tensor& images, double penalty) const {
+Tensor QuantProgram::run(const QuantParameters& parameters, const Tensor& images, const Training& training) const {
   std::vector<Tensor> values(steps_.size());
   values[0] = images;
   for (std::size_t i = 1; i < steps_.size(); ++i)
-    if (steps_[i].used) values[i] = run_step(steps_[i], parameters, values, penalty);
+    if (steps_[i].used) values[i] = run_step(steps_[i], parameters, values, training);
   const Tensor& out = values[at_(output_)];
   return out.reshape({images.size(0), out.numel() / images.size(0)});
 }
@@ -204,7 +216,7 @@ quant::Tuned QuantProgram::tuned(const QuantParameters& parameters) const {
   };
   quant::Tuned result;
   for (std::size_t i = 0; i < layers_.size(); ++i)
-    result.layers.push_back({rounded(weights(layers_[i], parameters, i)), rounded(bias(layers_[i], parameters, i))});
+    result.layers.push_back({rounded(weights(layers_[i], parameters, i, 0)), rounded(bias(layers_[i], parameters, i))});
   const Tensor factors = parameters.log_factor.contiguous();
   for (std::int64_t g = 0; g < factors.numel(); ++g)
     result.factor.push_back(std::exp(static_cast<double>(factors.data_ptr<float>()[g])));

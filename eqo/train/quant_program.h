@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -30,8 +31,16 @@ class QuantProgram {
   // Throws model_error for what can't be trained.
   explicit QuantProgram(const quant::TuneProblem& problem);
 
-  // images N x C x H x W, integers, channels-last -> integer logits N x outputs. `penalty` of one value out of range.
-  at::Tensor run(const QuantParameters& parameters, const at::Tensor& images, double penalty) const;
+  // How to run while training.
+  struct Training {
+    double penalty = 0;     // of one value out of range
+    unsigned halvings = 0;  // up to kMostHalvings: weights also take points between the levels of their codes,
+                            // 2^halvings times as close, as the start of a gradual reduction of their width
+  };
+  static constexpr unsigned kMostHalvings = 3;
+
+  // images N x C x H x W, integers, channels-last -> integer logits N x outputs.
+  at::Tensor run(const QuantParameters& parameters, const at::Tensor& images, const Training& training) const;
 
   // The integers that run() computes with. Under a NoGradGuard.
   quant::Tuned tuned(const QuantParameters& parameters) const;
@@ -40,7 +49,7 @@ class QuantProgram {
   struct Layer {
     std::int64_t in_group, out_group;
     double step, bias_scale;
-    std::vector<std::vector<float>> levels;
+    std::array<std::vector<std::vector<float>>, kMostHalvings + 1> levels;  // [halvings][tap]
     std::vector<std::int64_t> kernel;  // sizes of a direct convolution's weights; empty: Winograd
   };
   struct Step {
@@ -53,10 +62,10 @@ class QuantProgram {
   };
 
   void plan_requantization(const quant::TuneProblem& problem, std::size_t i, const std::vector<int>& readers);
-  at::Tensor weights(const Layer& layer, const QuantParameters& p, std::size_t i) const;
+  at::Tensor weights(const Layer& layer, const QuantParameters& p, std::size_t i, unsigned halvings) const;
   at::Tensor bias(const Layer& layer, const QuantParameters& p, std::size_t i) const;
   at::Tensor run_step(const Step& step, const QuantParameters& p, const std::vector<at::Tensor>& values,
-                      double penalty) const;
+                      const Training& training) const;
 
   std::vector<Layer> layers_;
   std::vector<Step> steps_;
