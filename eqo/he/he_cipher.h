@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "eqo/core/secret.h"
 #include "eqo/crypto/prg.h"
 #include "eqo/he/he_params.h"
+#include "eqo/he/residues.h"
 
 namespace eqo {
 
@@ -34,11 +36,13 @@ namespace eqo {
 class HeRing;
 std::shared_ptr<const HeRing> make_he_ring(const HeParams& params);
 
-using ResidueVector = WipedVector<std::uint32_t>;  // residues, prime after prime, in the transform's domain
-
 class HeClientKey {
  public:
   HeClientKey(std::shared_ptr<const HeRing> ring, Prg& prg);  // draws the secret
+  HeClientKey(const HeClientKey&) = delete;
+  HeClientKey& operator=(const HeClientKey&) = delete;
+  HeClientKey(HeClientKey&&) = default;
+  HeClientKey& operator=(HeClientKey&&) = default;
   // The message that makes the server's HePublicKey.
   Bytes public_key(Prg& prg) const;
   // messages: a multiple of N elements below 2^l, one ciphertext each N. he_inputs_bytes() long.
@@ -47,9 +51,13 @@ class HeClientKey {
   Words decrypt(const HeParams& params, std::span<const std::byte> answer, std::span<const std::uint32_t> needed) const;
 
  private:
+  struct Switched;  // tables for the modulus that answers arrive in
+  void seal(std::span<const std::uint32_t> a, std::span<std::uint32_t> plain, std::span<std::byte> out) const;
+
   std::shared_ptr<const HeRing> ring_;
-  ResidueVector secret_;           // Montgomery form, per prime of q
-  ResidueVector switched_secret_;  // the same for the two primes that decryption computes with
+  std::shared_ptr<const Switched> switched_;
+  Residues secret_;           // Montgomery form, per prime of q
+  Residues switched_secret_;  // the same for the two primes that decryption computes with
 };
 
 // Server's view of the client's key.
@@ -63,7 +71,7 @@ class HePublicKey {
 
  private:
   std::shared_ptr<const HeRing> ring_;
-  std::vector<std::uint32_t> a_, b_;  // Montgomery form
+  Residues a_, b_;  // Montgomery form
 };
 
 // Client's ciphertexts as the server holds them, ready to be multiplied.
@@ -72,27 +80,29 @@ class HeInputs {
   // Throws protocol_error for a wrong size or a coefficient that is not below its prime.
   HeInputs(const HeRing& ring, std::size_t count, std::span<const std::byte> message);
   std::size_t count() const { return count_; }
+  std::size_t stride() const { return stride_; }  // residues of a polynomial
   std::span<const std::uint32_t> a(std::size_t i) const { return std::span(a_).subspan(i * stride_, stride_); }
   std::span<const std::uint32_t> b(std::size_t i) const { return std::span(b_).subspan(i * stride_, stride_); }
 
  private:
   std::size_t count_, stride_;
-  std::vector<std::uint32_t> a_, b_;
+  Residues a_, b_;
 };
 
 // Server's plaintext polynomials, transformed: made once and used for every image.
 class HeWeights {
  public:
-  explicit HeWeights(const HeRing& ring) : ring_(&ring) {}
-  // N signed coefficients, each below 2^24 in absolute value; usage_error otherwise. Returns the polynomial's index.
+  explicit HeWeights(std::shared_ptr<const HeRing> ring) : ring_(std::move(ring)) {}
+  const HeRing& ring() const { return *ring_; }
+  // N signed coefficients, each below 2^23 in absolute value; usage_error otherwise. Returns the polynomial's index.
   std::size_t add(std::span<const std::int32_t> coefficients);
   std::size_t count() const { return polynomials_.size(); }
   std::span<const std::uint32_t> polynomial(std::size_t i) const { return polynomials_[i]; }
   std::uint64_t absolute_sum(std::size_t i) const { return absolute_sums_[i]; }  // secret
 
  private:
-  const HeRing* ring_;
-  std::vector<ResidueVector> polynomials_;  // Montgomery form
+  std::shared_ptr<const HeRing> ring_;
+  std::vector<Residues> polynomials_;  // Montgomery form
   WipedVector<std::uint64_t> absolute_sums_;
 };
 
@@ -107,5 +117,16 @@ struct HeTerm {
 Bytes he_answer(const HeParams& params, const HePublicKey& key, const HeInputs& inputs, const HeWeights& weights,
                 std::span<const HeTerm> terms, std::span<const std::uint32_t> needed, std::span<const Word> mask,
                 Prg& prg);
+
+// The two steps of he_answer. First the sum of products and an encryption of zero, coefficients modulo q: its noise,
+// below params.noise_bound, tells about the weights, so that it never leaves the server as it is.
+struct HeSum {
+  Residues a, b;
+};
+HeSum he_sum(const HeParams& params, const HePublicKey& key, const HeInputs& inputs, const HeWeights& weights,
+             std::span<const HeTerm> terms, Prg& prg);
+// Then flooding, the smaller modulus, the mask and the bytes.
+Bytes he_release(const HeParams& params, const HeRing& ring, const HeSum& sum, std::span<const std::uint32_t> needed,
+                 std::span<const Word> mask, Prg& prg);
 
 }  // namespace eqo
