@@ -19,19 +19,20 @@ std::span<const std::byte> write_seed(Prg& prg, std::span<std::byte> out) {
 // 31 bits hold the products.
 struct HeClientKey::Switched {
   NttTables first, second;
-  modular::Factor inverse;  // of the first modulo the second
+  modular::Factor one, inverse;  // modulo the second prime: 1, and of the first prime
   std::uint64_t product;
 
   explicit Switched(std::size_t degree)
       : first(degree, modulus_primes(degree, 62)[0]), second(degree, modulus_primes(degree, 62)[1]) {
     const std::uint32_t p = second.prime();
+    one = modular::factor(1, p);
     inverse = modular::factor(modular::inverse(first.prime() % p, p), p);
     product = std::uint64_t{first.prime()} * p;
   }
   // The integer in (-product / 2, product / 2) with these residues, mod 2^64.
   Word combine(std::uint32_t x, std::uint32_t y) const {
     const std::uint32_t p = second.prime();
-    const std::uint32_t d = modular::sub(y, modular::mul(x, modular::factor(1, p), p), p);
+    const std::uint32_t d = modular::sub(y, modular::mul(x, one, p), p);
     const Word value = x + std::uint64_t{first.prime()} * modular::mul(d, inverse, p);
     return value - (ct::mask_from_bit(static_cast<Word>(value > product / 2)) & product);
   }

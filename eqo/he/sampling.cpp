@@ -23,10 +23,10 @@ inline constexpr std::array<std::uint64_t, 19> kErrorThresholds = {
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
-// Plain loops: the compiler vectorises them for each instruction set.
 HWY_BEFORE_NAMESPACE();
 namespace eqo {
 namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
 
 void ternary(const std::uint64_t* HWY_RESTRICT random, std::size_t n, std::int32_t* HWY_RESTRICT out) {
   for (std::size_t i = 0; i < n; ++i) {
@@ -36,15 +36,18 @@ void ternary(const std::uint64_t* HWY_RESTRICT random, std::size_t n, std::int32
   }
 }
 
-void error(const std::uint64_t* HWY_RESTRICT random, std::size_t n, std::int32_t* HWY_RESTRICT out) {
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto r = static_cast<std::int64_t>(random[i] >> 1);
-    const auto sign = static_cast<std::int64_t>(random[i] & 1);
-    std::int64_t magnitude = 0;
-    for (const std::uint64_t threshold : kErrorThresholds)
-      magnitude += static_cast<std::int64_t>(r >= static_cast<std::int64_t>(threshold));
-    out[i] = static_cast<std::int32_t>((magnitude ^ -sign) + sign);
+// The lowest bit of `random` is the sign. n is a multiple of the lanes; `random` is scratch.
+void error(std::uint64_t* HWY_RESTRICT random, std::size_t n, std::int32_t* HWY_RESTRICT out) {
+  const hn::ScalableTag<std::uint64_t> d;
+  for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
+    const auto bits = hn::LoadU(d, random + i);
+    const auto r = hn::ShiftRight<1>(bits), sign = bits & hn::Set(d, 1);
+    auto magnitude = hn::Zero(d);
+    for (const std::uint64_t threshold : kErrorThresholds)  // bit 63 of threshold - 1 - r, if r reaches the threshold
+      magnitude = magnitude + hn::ShiftRight<63>(hn::Set(d, threshold - 1) - r);
+    hn::StoreU((magnitude ^ (hn::Zero(d) - sign)) + sign, d, random + i);
   }
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::int32_t>(random[i]);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -74,9 +77,11 @@ SmallPolynomial sample_ternary(Prg& prg, std::size_t n) {
 }
 
 SmallPolynomial sample_error(Prg& prg, std::size_t n) {
-  const Words random = random_words(prg, n);
-  SmallPolynomial out(n);
-  HWY_DYNAMIC_DISPATCH(error)(random.data(), n, out.data());
+  const std::size_t whole = (n + 63) / 64 * 64;  // whole vectors of any length
+  Words random = random_words(prg, whole);
+  SmallPolynomial out(whole);
+  HWY_DYNAMIC_DISPATCH(error)(random.data(), whole, out.data());
+  out.resize(n);
   return out;
 }
 
