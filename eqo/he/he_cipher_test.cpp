@@ -207,6 +207,40 @@ TEST(HeCipher, NoiseStaysBelowItsBound) {
   }
 }
 
+// A public key or a fresh ciphertext hides nothing without its error: b - a * secret - the encoded message.
+TEST(HeCipher, FreshErrorsAreGaussian) {
+  Pair pair(sizes(14, 1, 1, 1, 1, 18), 4);
+  const std::size_t n = pair.params.degree;
+  std::mt19937_64 rng(4);
+  const Words message = random_words(2 * n, 14, rng);
+  const HeInputs inputs = pair.send(message);
+  const SmallPolynomial none(n, 0);
+  for (std::size_t i = 0; i < pair.ring->primes().size(); ++i) {
+    const NttTables& ntt = pair.ring->primes()[i].ntt;
+    const std::uint32_t p = ntt.prime();
+    const std::uint32_t from_montgomery = modular::inverse(pair.ring->primes()[i].montgomery.value, p);
+    Residues s(n), x(n), coefficients(n), encoded(n);
+    pair.ring->transform(i, pair.secret, x, s);
+    auto expect_error = [&](std::span<const std::uint32_t> a, std::span<const std::uint32_t> b, std::uint32_t factor,
+                            std::span<const Word> m) {
+      for (std::size_t j = 0; j < n; ++j)
+        x[j] = modular::mul(modular::sub(b[i * n + j], modular::mul(a[i * n + j], s[j], p), p), factor, p);
+      ntt_inverse(ntt, x, coefficients);
+      rns_encode(rns_encoding(pair.ring->moduli(), i, 14), m, none, encoded);
+      double squares = 0;
+      for (std::size_t j = 0; j < n; ++j) {
+        const std::uint32_t d = modular::sub(coefficients[j], encoded[j], p);
+        const double e = d > p / 2 ? -static_cast<double>(p - d) : d;
+        ASSERT_LE(std::abs(e), HeParams::kMaxError);
+        squares += e * e;
+      }
+      EXPECT_NEAR(std::sqrt(squares / static_cast<double>(n)), HeParams::kSigma, 0.2);
+    };
+    for (std::size_t c = 0; c < 2; ++c) expect_error(inputs.a(c), inputs.b(c), 1, std::span(message).subspan(c * n, n));
+    expect_error(pair.public_key->a(), pair.public_key->b(), from_montgomery, Words(n, 0));
+  }
+}
+
 TEST(HeCipher, EncryptionOfZeroHasTheNoiseOfTheFormula) {
   Pair pair(sizes(14, 1, 1, 1, 1, 18), 3);
   const std::size_t n = pair.params.degree;
