@@ -1,5 +1,6 @@
 #include "eqo/core/bits.h"
 #include "eqo/core/error.h"
+#include "eqo/core/wide.h"
 #include "eqo/he/he_cipher.h"
 #include "eqo/he/he_ring.h"
 #include "eqo/he/he_uniform.h"
@@ -7,18 +8,13 @@
 namespace eqo {
 namespace {
 
-__extension__ using UInt128 = unsigned __int128;
-
 constexpr std::uint32_t kMaxWeight = (1U << 23) - 1;
 
 // 2^128 * x / q mod 2^128, rounded down within a few units, for the coefficient `at` of x.
 UInt128 wide_fraction(const HeRing& ring, const Residues& x, std::size_t at) {
   UInt128 sum = 0;
-  for (std::size_t i = 0; i < ring.primes().size(); ++i) {
-    const RnsFraction& f = ring.primes()[i].fraction;
-    const std::uint64_t y = modular::mul(x[i * ring.degree() + at], f.inverse, f.p);
-    sum += UInt128{y} * f.limbs[1] + (UInt128{y * f.limbs[0]} << 64) + ((y * f.rest) >> 32);
-  }
+  for (std::size_t i = 0; i < ring.primes().size(); ++i)
+    sum += rns_wide_fraction(ring.primes()[i].fraction, x[i * ring.degree() + at]);
   return sum;
 }
 

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "eqo/core/ring.h"
+#include "eqo/core/wide.h"
 #include "eqo/he/modular.h"
 
 namespace eqo {
@@ -40,7 +41,12 @@ struct RnsFraction {
   std::uint32_t rest;       // the next 32 bits
 };
 RnsFraction rns_fraction(std::span<const std::uint32_t> primes, std::size_t i);
-// sum += 2^64 * y / p
+// 2^128 * y / p mod 2^128 of one residue, rounded down within two units.
+inline UInt128 rns_wide_fraction(const RnsFraction& f, std::uint32_t x) {
+  const std::uint64_t y = modular::mul(x, f.inverse, f.p);
+  return UInt128{y} * f.limbs[1] + (UInt128{y * f.limbs[0]} << 64) + ((y * f.rest) >> 32);
+}
+// sum += 2^64 * y / p, rounded likewise
 void rns_add_fraction(const RnsFraction& fraction, std::span<const std::uint32_t> x, std::span<Word> sum);
 // x = round(x / 2^(64 - bits)) mod 2^bits
 void rns_round(unsigned bits, std::span<Word> x);

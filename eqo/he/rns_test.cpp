@@ -14,8 +14,6 @@
 namespace eqo {
 namespace {
 
-__extension__ using UInt128 = unsigned __int128;
-
 constexpr std::size_t kSize = 67;
 
 // q of two primes: everything can be computed in 128 bits.
@@ -113,6 +111,24 @@ TEST(Rns, Fractions) {
         if (j != i) cofactor = cofactor * primes[j] % f.p;
       ASSERT_EQ(cofactor * f.inverse.value % f.p, 1U);
     }
+  }
+}
+
+// 2^128 * x / q by long division, at most two units a prime above the sum of the primes' parts.
+TEST(Rns, WideFractions) {
+  const Modulus modulus;
+  std::mt19937_64 rng(6);
+  for (int i = 0; i < 200; ++i) {
+    const UInt128 x = i == 0 ? modulus.q - 1 : modulus.random(rng);
+    UInt128 want = 0, rest = x, sum = 0;
+    for (int bit = 0; bit < 128; ++bit) {
+      rest *= 2;
+      want = want * 2 + (rest >= modulus.q ? 1 : 0);
+      rest -= rest >= modulus.q ? modulus.q : 0;
+    }
+    for (std::size_t j = 0; j < 2; ++j)
+      sum += rns_wide_fraction(rns_fraction(modulus.primes, j), static_cast<std::uint32_t>(x % modulus.primes[j]));
+    ASSERT_LE(static_cast<Word>(want - sum), 4U) << i;
   }
 }
 

@@ -5,9 +5,9 @@
 
 #include "eqo/core/secret.h"
 #include "eqo/core/thread_pool.h"
+#include "eqo/core/wide.h"
 #include "eqo/kernels/convolution.h"
 #include "eqo/model/graph.h"
-#include "eqo/model/wide.h"
 
 namespace eqo {
 

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "eqo/core/error.h"
+#include "eqo/core/wide.h"
 #include "eqo/kernels/elementwise.h"
 #include "eqo/kernels/pooling.h"
 #include "eqo/model/conv_layer.h"
-#include "eqo/model/wide.h"
 
 namespace eqo {
 namespace {

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "eqo/core/error.h"
+#include "eqo/core/wide.h"
 #include "eqo/model/bytes.h"
 #include "eqo/model/local_ops.h"
 #include "eqo/model/types.h"
-#include "eqo/model/wide.h"
 
 namespace eqo {
 namespace {

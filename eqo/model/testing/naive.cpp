@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "eqo/core/wide.h"
 #include "eqo/model/types.h"
-#include "eqo/model/wide.h"
 
 namespace eqo::testing {
 namespace {
