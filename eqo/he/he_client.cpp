@@ -80,7 +80,9 @@ Bytes HeClientKey::public_key(Prg& prg) const {
   Residues plain(ring_->size());
   for (std::size_t i = 0; i < ring_->primes().size(); ++i)
     rns_from_small(error, ring_->moduli()[i], ring_->part(std::span(plain), i));
-  seal(uniform_element(*ring_, kPublicKeyDomain, seed, 0), plain, std::span(message).subspan(sizeof(Seed)));
+  Residues a(ring_->size());
+  uniform_element(*ring_, kPublicKeyDomain, seed, 0, a);
+  seal(a, plain, std::span(message).subspan(sizeof(Seed)));
   return message;
 }
 
@@ -95,13 +97,13 @@ Bytes HeClientKey::encrypt(const HeParams& params, std::span<const Word> message
   std::vector<RnsEncoding> encodings;
   for (std::size_t i = 0; i < ring_->primes().size(); ++i)
     encodings.push_back(rns_encoding(ring_->moduli(), i, params.ring_bits));
-  Residues plain(ring_->size());
+  Residues a(ring_->size()), plain(ring_->size());
   for (std::size_t c = 0; c < count; ++c) {
     const SmallPolynomial error = sample_error(prg, n);
     for (std::size_t i = 0; i < encodings.size(); ++i)
       rns_encode(encodings[i], messages.subspan(c * n, n), error, ring_->part(std::span(plain), i));
-    seal(uniform_element(*ring_, kInputsDomain, seed, c), plain,
-         std::span(out).subspan(sizeof(Seed) + c * bytes, bytes));
+    uniform_element(*ring_, kInputsDomain, seed, c, a);
+    seal(a, plain, std::span(out).subspan(sizeof(Seed) + c * bytes, bytes));
   }
   return out;
 }

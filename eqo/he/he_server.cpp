@@ -21,10 +21,10 @@ UInt128 wide_fraction(const HeRing& ring, const Residues& x, std::size_t at) {
 }  // namespace
 
 HePublicKey::HePublicKey(std::shared_ptr<const HeRing> ring, std::span<const std::byte> message)
-    : ring_(std::move(ring)), b_(ring_->size()) {
+    : ring_(std::move(ring)), a_(ring_->size()), b_(ring_->size()) {
   if (message.size() != sizeof(Seed) + packed_bytes(ring_->degree(), ring_->modulus_bits()))
     throw protocol_error("homomorphic product: a public key of the wrong size");
-  a_ = uniform_element(*ring_, kPublicKeyDomain, message.first<sizeof(Seed)>(), 0);
+  uniform_element(*ring_, kPublicKeyDomain, message.first<sizeof(Seed)>(), 0, a_);
   ring_->unpack(message.subspan(sizeof(Seed)), b_, "homomorphic product: the public key");
   for (std::size_t i = 0; i < ring_->primes().size(); ++i) {
     const HeRing::Prime& prime = ring_->primes()[i];
@@ -38,12 +38,11 @@ HeInputs::HeInputs(const HeRing& ring, std::size_t count, std::span<const std::b
   const std::size_t bytes = packed_bytes(ring.degree(), ring.modulus_bits());
   if (message.size() != sizeof(Seed) + count * bytes)
     throw protocol_error("homomorphic product: ciphertexts of the wrong size");
-  a_.reserve(count * stride_);
+  a_.resize(count * stride_);
   b_.resize(count * stride_);
   const auto seed = message.first<sizeof(Seed)>();
   for (std::size_t c = 0; c < count; ++c) {
-    const Residues a = uniform_element(ring, kInputsDomain, seed, c);
-    a_.insert(a_.end(), a.begin(), a.end());
+    uniform_element(ring, kInputsDomain, seed, c, std::span(a_).subspan(c * stride_, stride_));
     ring.unpack(message.subspan(sizeof(Seed) + c * bytes, bytes), std::span(b_).subspan(c * stride_, stride_),
                 "homomorphic product: a ciphertext");
   }
