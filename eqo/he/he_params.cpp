@@ -130,7 +130,7 @@ HeParams make_he_params(const HeSizes& s) {
     p.noise_bound = (p.weight_sum * 101 + 4) / 5 + zero_encryption_noise(degree);  // 6 sigma + 1 = 20.2 = 101 / 5
     p.flooding_shift = smallest_flooding_shift(degree);
     const unsigned shift = p.ring_bits + 1 + p.flooding_shift + kDistanceBits + p.log_revealed;
-    const unsigned exact = shift + static_cast<unsigned>(std::bit_width(p.noise_bound)) - 1;
+    const unsigned exact = shift + static_cast<unsigned>(std::bit_width(p.noise_bound));  // q < 2^modulus_bits
     for (p.modulus_bits = std::max({exact, kMinModulusBits, s.min_modulus_bits});
          p.modulus_bits <= max_modulus_bits(degree); ++p.modulus_bits) {
       p.primes = modulus_primes(degree, p.modulus_bits);
