@@ -7,21 +7,13 @@
 #include <set>
 
 #include "eqo/core/error.h"
+#include "eqo/he/he_testing.h"
 #include "eqo/he/modular.h"
 
 namespace eqo {
 namespace {
 
-HeSizes sizes(unsigned l, std::uint64_t k, std::uint64_t c, std::uint64_t area, std::uint64_t w, unsigned u) {
-  return {.ring_bits = l,
-          .folded_outputs = k,
-          .input_channels = c,
-          .kernel_area = area,
-          .max_weight = w,
-          .log_revealed = u,
-          .min_degree = 4096,
-          .min_modulus_bits = 0};
-}
+using he_testing::sizes;
 
 // The formulas as they are written down, in floating point.
 void expect_formulas(const HeSizes& s, const HeParams& p) {
