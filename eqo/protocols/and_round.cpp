@@ -106,6 +106,7 @@ void and_round(Context& ctx, std::span<const AndTerm> terms, const AndTriples& t
   Bits opened(bits);
   std::size_t at = 0, triple = first;
   const auto mask = [&](std::span<const std::uint8_t> v, const Bits& by) {
+    if (v.empty()) return;  // the triples may then have no such operand
     for_each_index(ctx, v.size(), [out = opened.data() + at, in = v.data(), m = by.data() + triple](std::size_t i) {
       out[i] = static_cast<std::uint8_t>(in[i] ^ m[i]);
     });

@@ -19,7 +19,8 @@ AndTriples make_and_triples(Context& ctx, std::size_t n);
 void and_triples_cost(CostMeter& meter, std::uint64_t n);
 
 // One vector of ANDs: xy ^= x & y, and if z is not empty xz = x & z. All spans of a term are equally long (z and xz
-// together may be empty); outputs may overlap the inputs of their own term only.
+// together may be empty; if they are in all terms, the triples need no c and ac); outputs may overlap the inputs of
+// their own term only.
 struct AndTerm {
   std::span<const std::uint8_t> x, y, z;
   std::span<std::uint8_t> xy, xz;
