@@ -22,6 +22,12 @@ std::span<const Word> block(const Words& v, std::size_t j, std::size_t n) { retu
 
 Words argmax(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, std::size_t n,
              const CompareOptions& options) {
+  return argmax_by(ctx, ring, x, k, n,
+                   SignProtocol([&](std::span<const Word> d) { return less_than_zero(ctx, ring, d, options); }));
+}
+
+Words argmax_by(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, std::size_t n,
+                const SignProtocol& sign) {
   check(k);
   if (x.size() % k != 0 || x.size() / k != n) throw usage_error("argmax: the length is not that of n vectors of k");
   const Ring index_ring(index_bits(k)), wide = mux_ring(ring, k);
@@ -35,7 +41,7 @@ Words argmax(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, st
     for (std::size_t j = 0; j < pairs; ++j)
       for (std::size_t i = 0; i < n; ++i)
         difference[j * n + i] = ring.sub(value[2 * j * n + i], value[(2 * j + 1) * n + i]);
-    const Bits second = less_than_zero(ctx, ring, difference, options);
+    const Bits second = sign(difference);
 
     const bool last = k == 2;
     Bits bits(second);
@@ -67,11 +73,16 @@ Words argmax(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, st
 }
 
 void argmax_cost(CostMeter& meter, Ring ring, std::size_t k, std::uint64_t n, const CompareOptions& options) {
+  argmax_by_cost(meter, ring, k, n, [&](std::uint64_t m) { less_than_zero_cost(meter, ring, m, options); });
+}
+
+void argmax_by_cost(CostMeter& meter, Ring ring, std::size_t k, std::uint64_t n,
+                    const std::function<void(std::uint64_t)>& sign_cost) {
   check(k);
   const Ring wide = mux_ring(ring, k);
   for (; k > 1; k = (k + 1) / 2) {
     const std::uint64_t m = k / 2 * n;
-    less_than_zero_cost(meter, ring, m, options);
+    sign_cost(m);
     mux_cost(meter, wide, k == 2 ? m : 2 * m);
   }
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <span>
 
 #include "eqo/core/ring.h"
@@ -21,5 +22,12 @@ namespace eqo {
 Words argmax(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, std::size_t n,
              const CompareOptions& options);
 void argmax_cost(CostMeter& meter, Ring ring, std::size_t k, std::uint64_t n, const CompareOptions& options);
+
+// The same with another comparison: sign(differences) gives XOR-shared [d < 0], sign_cost(n) is what n of them cost.
+using SignProtocol = std::function<Bits(std::span<const Word>)>;
+Words argmax_by(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, std::size_t n,
+                const SignProtocol& sign);
+void argmax_by_cost(CostMeter& meter, Ring ring, std::size_t k, std::uint64_t n,
+                    const std::function<void(std::uint64_t)>& sign_cost);
 
 }  // namespace eqo

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <span>
 
 #include "eqo/core/ring.h"
@@ -23,5 +24,11 @@ void maximum_cost(CostMeter& meter, Ring ring, std::uint64_t n, const CompareOpt
 Words max_tree(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, std::size_t n,
                const CompareOptions& options);
 void max_tree_cost(CostMeter& meter, Ring ring, std::size_t k, std::uint64_t n, const CompareOptions& options);
+
+// The same with another ReLU: relu(differences) gives fresh shares, relu_cost(n) is what one of n numbers costs.
+using ReluProtocol = std::function<Words(std::span<const Word>)>;
+Words max_tree_by(Context& ctx, Ring ring, std::span<const Word> x, std::size_t k, std::size_t n,
+                  const ReluProtocol& relu);
+void max_tree_by_cost(std::size_t k, std::uint64_t n, const std::function<void(std::uint64_t)>& relu_cost);
 
 }  // namespace eqo
