@@ -29,8 +29,13 @@ namespace eqo {
 // Parties are semi-honest; a wrong message ends in protocol_error. A ciphertext must be answered to the client whose
 // key made it. Constant time in messages, keys, weights and masks.
 //
-// Coefficients of ciphertexts are sent in the transform's domain (nothing but a permuted evaluation: of equal size, and
-// neither party transforms it there), canonical, each prime's packed at the exact width of that prime.
+// On the wire residues are canonical and packed prime after prime at the prime's exact width. Uniform halves are drawn
+// in the transform's domain, in which the public key is sent as well; ciphertexts are sent as coefficients, because of
+//
+// Short ciphertexts. Coefficients of a message that reach no needed coefficient need not be sent: of input i the
+// client sends the first used[i] only (public, a multiple of 8, at most N), and the server computes with whatever a
+// zero in the others' place decrypts to. With a weight polynomial of support [begin, end) they reach the results below
+// end - 1 and from used + begin on; he_answer refuses to reveal those (they would tell about the weights).
 
 // Tables of R = Z_q[X]/(X^N + 1) for one modulus: shared by all keys and layers with equal degree and modulus_bits.
 class HeRing;
@@ -45,14 +50,15 @@ class HeClientKey {
   HeClientKey& operator=(HeClientKey&&) = default;
   // The message that makes the server's HePublicKey.
   Bytes public_key(Prg& prg) const;
-  // messages: a multiple of N elements below 2^l, one ciphertext each N. he_inputs_bytes() long.
-  Bytes encrypt(const HeParams& params, std::span<const Word> messages, Prg& prg) const;
+  // messages: N elements below 2^l for each ciphertext; those from used[i] on are ignored. he_inputs_bytes() long.
+  Bytes encrypt(const HeParams& params, std::span<const Word> messages, std::span<const std::uint32_t> used,
+                Prg& prg) const;
+  Bytes encrypt(const HeParams& params, std::span<const Word> messages, Prg& prg) const;  // whole ciphertexts
   // The results at the positions `needed`, in their order. Throws protocol_error for a wrong size or padding.
   Words decrypt(const HeParams& params, std::span<const std::byte> answer, std::span<const std::uint32_t> needed) const;
 
  private:
   struct Switched;  // tables for the modulus that answers arrive in
-  void seal(std::span<const std::uint32_t> a, std::span<std::uint32_t> plain, std::span<std::byte> out) const;
 
   std::shared_ptr<const HeRing> ring_;
   std::shared_ptr<const Switched> switched_;
@@ -78,15 +84,23 @@ class HePublicKey {
 class HeInputs {
  public:
   // Throws protocol_error for a wrong size or a coefficient that is not below its prime.
-  HeInputs(const HeRing& ring, std::size_t count, std::span<const std::byte> message);
-  std::size_t count() const { return count_; }
+  HeInputs(const HeRing& ring, std::span<const std::uint32_t> used, std::span<const std::byte> message);
+  HeInputs(const HeRing& ring, std::size_t count, std::span<const std::byte> message);  // whole ciphertexts
+  std::size_t count() const { return used_.size(); }
+  std::uint32_t used(std::size_t i) const { return used_[i]; }
   std::size_t stride() const { return stride_; }  // residues of a polynomial
   std::span<const std::uint32_t> a(std::size_t i) const { return std::span(a_).subspan(i * stride_, stride_); }
   std::span<const std::uint32_t> b(std::size_t i) const { return std::span(b_).subspan(i * stride_, stride_); }
 
  private:
-  std::size_t count_, stride_;
+  std::vector<std::uint32_t> used_;
+  std::size_t stride_;
   Residues a_, b_;
+};
+
+// Where a weight polynomial may have coefficients other than 0: public, from the layout.
+struct HeSupport {
+  std::uint32_t begin = 0, end = 0;
 };
 
 // Server's plaintext polynomials, transformed: made once and used for every image.
@@ -94,15 +108,19 @@ class HeWeights {
  public:
   explicit HeWeights(std::shared_ptr<const HeRing> ring) : ring_(std::move(ring)) {}
   const HeRing& ring() const { return *ring_; }
-  // N signed coefficients, each below 2^23 in absolute value; usage_error otherwise. Returns the polynomial's index.
-  std::size_t add(std::span<const std::int32_t> coefficients);
+  // N signed coefficients, each below 2^23 in absolute value and 0 outside the support; usage_error otherwise. Returns
+  // the polynomial's index.
+  std::size_t add(std::span<const std::int32_t> coefficients, HeSupport support);
+  std::size_t add(std::span<const std::int32_t> coefficients);  // of any support
   std::size_t count() const { return polynomials_.size(); }
   std::span<const std::uint32_t> polynomial(std::size_t i) const { return polynomials_[i]; }
+  HeSupport support(std::size_t i) const { return supports_[i]; }
   std::uint64_t absolute_sum(std::size_t i) const { return absolute_sums_[i]; }  // secret
 
  private:
   std::shared_ptr<const HeRing> ring_;
   std::vector<Residues> polynomials_;  // Montgomery form
+  std::vector<HeSupport> supports_;
   WipedVector<std::uint64_t> absolute_sums_;
 };
 
@@ -124,7 +142,7 @@ struct HeSum {
   Residues a, b;
 };
 HeSum he_sum(const HeParams& params, const HePublicKey& key, const HeInputs& inputs, const HeWeights& weights,
-             std::span<const HeTerm> terms, Prg& prg);
+             std::span<const HeTerm> terms, std::span<const std::uint32_t> needed, Prg& prg);
 // Then flooding, the smaller modulus, the mask and the bytes.
 Bytes he_release(const HeParams& params, const HeRing& ring, const HeSum& sum, std::span<const std::uint32_t> needed,
                  std::span<const Word> mask, Prg& prg);

@@ -58,52 +58,56 @@ HeClientKey::HeClientKey(std::shared_ptr<const HeRing> ring, Prg& prg)
   transform(switched_->second, std::span(switched_secret_).subspan(n));
 }
 
-// b = a * secret + plain, packed. `plain` holds the coefficients of one prime after another and is scratch afterwards.
-void HeClientKey::seal(std::span<const std::uint32_t> a, std::span<std::uint32_t> plain,
-                       std::span<std::byte> out) const {
-  Residues b(ring_->size()), product(ring_->degree());
-  for (std::size_t i = 0; i < ring_->primes().size(); ++i) {
-    const HeRing::Prime& prime = ring_->primes()[i];
-    const std::uint32_t p = prime.ntt.prime();
-    const auto to = ring_->part(std::span(b), i);
-    ntt_forward(prime.ntt, ring_->part(plain, i), to);
-    ntt_multiply(ring_->part(a, i), ring_->part(std::span<const std::uint32_t>(secret_), i), p, product);
-    rns_add(product, p, to);
-  }
-  ring_->pack(b, out);
-}
-
 Bytes HeClientKey::public_key(Prg& prg) const {
-  Bytes message(sizeof(Seed) + packed_bytes(ring_->degree(), ring_->modulus_bits()));
+  const std::size_t n = ring_->degree();
+  Bytes message(sizeof(Seed) + packed_bytes(n, ring_->modulus_bits()));
   const auto seed = write_seed(prg, message);
-  const SmallPolynomial error = sample_error(prg, ring_->degree());
-  Residues plain(ring_->size());
-  for (std::size_t i = 0; i < ring_->primes().size(); ++i)
-    rns_from_small(error, ring_->moduli()[i], ring_->part(std::span(plain), i));
-  Residues a(ring_->size());
+  const SmallPolynomial error = sample_error(prg, n);
+  Residues a(ring_->size()), b(ring_->size()), scratch(n);
   uniform_element(*ring_, kPublicKeyDomain, seed, 0, a);
-  seal(a, plain, std::span(message).subspan(sizeof(Seed)));
+  for (std::size_t i = 0; i < ring_->primes().size(); ++i) {
+    const auto to = ring_->part(std::span(b), i);
+    ring_->transform(i, error, scratch, to);
+    ntt_multiply(ring_->part(std::span(a), i), ring_->part(std::span(secret_), i), ring_->moduli()[i], scratch);
+    rns_add(scratch, ring_->moduli()[i], to);
+  }
+  ring_->pack(b, n, std::span(message).subspan(sizeof(Seed)));
   return message;
 }
 
 Bytes HeClientKey::encrypt(const HeParams& params, std::span<const Word> messages, Prg& prg) const {
+  const std::size_t n = ring_->degree();
+  return encrypt(params, messages, std::vector(messages.size() / n, static_cast<std::uint32_t>(n)), prg);
+}
+
+Bytes HeClientKey::encrypt(const HeParams& params, std::span<const Word> messages, std::span<const std::uint32_t> used,
+                           Prg& prg) const {
   ring_->check(params);
-  const std::size_t n = ring_->degree(), count = messages.size() / n;
-  if (messages.empty() || messages.size() % n != 0)
+  const std::size_t n = ring_->degree();
+  if (messages.empty() || messages.size() != used.size() * n)
     throw usage_error("homomorphic product: ciphertexts hold " + std::to_string(n) + " elements each");
-  Bytes out(he_inputs_bytes(params, count));
+  check_used(*ring_, used);
+  Bytes out(he_inputs_bytes(params, used));
   const auto seed = write_seed(prg, out);
-  const std::size_t bytes = packed_bytes(n, ring_->modulus_bits());
+  std::span<std::byte> left = std::span(out).subspan(sizeof(Seed));
   std::vector<RnsEncoding> encodings;
   for (std::size_t i = 0; i < ring_->primes().size(); ++i)
     encodings.push_back(rns_encoding(ring_->moduli(), i, params.ring_bits));
-  Residues a(ring_->size()), plain(ring_->size());
-  for (std::size_t c = 0; c < count; ++c) {
-    const SmallPolynomial error = sample_error(prg, n);
-    for (std::size_t i = 0; i < encodings.size(); ++i)
-      rns_encode(encodings[i], messages.subspan(c * n, n), error, ring_->part(std::span(plain), i));
+  Residues a(ring_->size()), b(ring_->size()), product(n), coefficients(n);
+  for (std::size_t c = 0; c < used.size(); ++c) {
     uniform_element(*ring_, kInputsDomain, seed, c, a);
-    seal(a, plain, std::span(out).subspan(sizeof(Seed) + c * bytes, bytes));
+    const SmallPolynomial error = sample_error(prg, n);
+    for (std::size_t i = 0; i < encodings.size(); ++i) {
+      const NttTables& ntt = ring_->primes()[i].ntt;
+      const auto to = ring_->part(std::span(b), i);
+      ntt_multiply(ring_->part(std::span(a), i), ring_->part(std::span(secret_), i), ntt.prime(), product);
+      ntt_inverse(ntt, product, coefficients);
+      rns_encode(encodings[i], messages.subspan(c * n, n), error, to);
+      rns_add(coefficients, ntt.prime(), to);
+    }
+    const std::size_t bytes = packed_bytes(used[c], ring_->modulus_bits());
+    ring_->pack(b, used[c], left.first(bytes));
+    left = left.subspan(bytes);
   }
   return out;
 }

@@ -54,7 +54,7 @@ TEST(HeNoise, NoiseStaysBelowItsBound) {
     const std::uint64_t nonzero = s.folded_outputs * s.input_channels * s.kernel_area;
     const Product product = random_product(pair.params, 2, 3, nonzero, s.max_weight, seed % 2 == 0, rng);
     const HeSum sum = he_sum(pair.params, *pair.public_key, pair.send(product.messages), prepared(pair, product),
-                             product.terms, pair.prg);
+                             product.terms, std::vector<std::uint32_t>{}, pair.prg);
     std::int64_t largest = 0;
     for (const std::int64_t x : noise(pair, sum, product.want)) largest = std::max(largest, std::abs(x));
     EXPECT_LE(largest, static_cast<std::int64_t>(pair.params.noise_bound)) << "seed " << seed;
@@ -104,7 +104,8 @@ TEST(HeNoise, EncryptionOfZeroHasTheNoiseOfTheFormula) {
   const HeInputs inputs = pair.send(Words(n, 1));
   double squares = 0;
   for (int i = 0; i < 8; ++i) {
-    const HeSum sum = he_sum(pair.params, *pair.public_key, inputs, weights, std::vector<HeTerm>{{0, 0}}, pair.prg);
+    const HeSum sum = he_sum(pair.params, *pair.public_key, inputs, weights, std::vector<HeTerm>{{0, 0}},
+                             std::vector<std::uint32_t>{}, pair.prg);
     for (const std::int64_t x : noise(pair, sum, Words(n, 0))) squares += double(x) * double(x);
   }
   const double expected = 3.2 * std::sqrt(1 + 4.0 * static_cast<double>(n) / 3);

@@ -161,6 +161,12 @@ std::uint64_t he_inputs_bytes(const HeParams& p, std::uint64_t ciphertexts) {
   return sizeof(Seed) + ciphertexts * packed_bytes(p.degree, p.modulus_bits);
 }
 
+std::uint64_t he_inputs_bytes(const HeParams& p, std::span<const std::uint32_t> used) {
+  std::uint64_t bytes = sizeof(Seed);
+  for (const std::uint32_t coefficients : used) bytes += packed_bytes(coefficients, p.modulus_bits);
+  return bytes;
+}
+
 std::uint64_t he_answer_bytes(const HeParams& p, std::uint64_t needed) {
   return packed_bytes(p.degree, p.switched_bits()) + packed_bytes(needed, p.kept_bits());
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace eqo {
@@ -77,6 +78,8 @@ unsigned max_modulus_bits(std::size_t degree);
 // Bytes on the wire, without frames. The uniform half of a key or of fresh ciphertexts is a seed of 16 bytes a message.
 std::uint64_t he_public_key_bytes(const HeParams& params);
 std::uint64_t he_inputs_bytes(const HeParams& params, std::uint64_t ciphertexts);
+// Of ciphertexts that send their first used[i] coefficients alone (see he_cipher.h).
+std::uint64_t he_inputs_bytes(const HeParams& params, std::span<const std::uint32_t> used);
 std::uint64_t he_answer_bytes(const HeParams& params, std::uint64_t needed);  // one result polynomial
 
 }  // namespace eqo

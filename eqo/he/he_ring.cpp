@@ -34,30 +34,31 @@ void HeRing::transform(std::size_t i, std::span<const std::int32_t> small, std::
   ntt_forward(primes_[i].ntt, scratch, out);
 }
 
-void HeRing::pack(std::span<const std::uint32_t> x, std::span<std::byte> out) const {
-  if (x.size() != size() || out.size() != packed_bytes(degree_, modulus_bits_))
+void HeRing::pack(std::span<const std::uint32_t> x, std::size_t used, std::span<std::byte> out) const {
+  if (x.size() != size() || used % 8 != 0 || out.size() != packed_bytes(used, modulus_bits_))
     throw internal_error("homomorphic product: an element of the wrong size to pack");
-  Words words(degree_);
+  Words words(used);
   for (std::size_t i = 0; i < primes_.size(); ++i) {
-    const auto residues = part(x, i);
+    const auto residues = part(x, i).first(used);
     std::copy(residues.begin(), residues.end(), words.begin());
-    const std::size_t bytes = packed_bytes(degree_, primes_[i].bits);
+    const std::size_t bytes = packed_bytes(used, primes_[i].bits);
     eqo::pack(words, primes_[i].bits, out.first(bytes));
     out = out.subspan(bytes);
   }
 }
 
-void HeRing::unpack(std::span<const std::byte> in, std::span<std::uint32_t> x, const std::string& what) const {
-  if (x.size() != size() || in.size() != packed_bytes(degree_, modulus_bits_))
+void HeRing::unpack(std::span<const std::byte> in, std::size_t used, std::span<std::uint32_t> x,
+                    const std::string& what) const {
+  if (x.size() != size() || used % 8 != 0 || in.size() != packed_bytes(used, modulus_bits_))
     throw internal_error("homomorphic product: an element of the wrong size to unpack");
-  Words words(degree_);
+  Words words(used);
   Word too_large = 0;
   for (std::size_t i = 0; i < primes_.size(); ++i) {
-    const std::size_t bytes = packed_bytes(degree_, primes_[i].bits);
+    const std::size_t bytes = packed_bytes(used, primes_[i].bits);
     eqo::unpack(in.first(bytes), primes_[i].bits, words);
     in = in.subspan(bytes);
     const auto residues = part(x, i);
-    for (std::size_t j = 0; j < degree_; ++j) {
+    for (std::size_t j = 0; j < used; ++j) {
       too_large |= static_cast<Word>(words[j] >= moduli_[i]);
       residues[j] = static_cast<std::uint32_t>(words[j]);
     }

@@ -44,10 +44,12 @@ class HeRing {
   void transform(std::size_t i, std::span<const std::int32_t> small, std::span<std::uint32_t> scratch,
                  std::span<std::uint32_t> out) const;
 
-  // An element on the wire: each prime's residues packed at its width, packed_bytes(degree, modulus_bits) in all.
-  void pack(std::span<const std::uint32_t> x, std::span<std::byte> out) const;
-  // Throws protocol_error that names `what` if a residue is not below its prime.
-  void unpack(std::span<const std::byte> in, std::span<std::uint32_t> x, const std::string& what) const;
+  // The first `used` residues of each prime, a multiple of 8, on the wire: packed at the prime's width,
+  // packed_bytes(used, modulus_bits) in all.
+  void pack(std::span<const std::uint32_t> x, std::size_t used, std::span<std::byte> out) const;
+  // Leaves the other residues as they are. Throws protocol_error that names `what` if one is not below its prime.
+  void unpack(std::span<const std::byte> in, std::size_t used, std::span<std::uint32_t> x,
+              const std::string& what) const;
 
  private:
   std::size_t degree_;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "eqo/core/bits.h"
 #include "eqo/core/error.h"
 #include "eqo/core/wide.h"
@@ -25,7 +27,7 @@ HePublicKey::HePublicKey(std::shared_ptr<const HeRing> ring, std::span<const std
   if (message.size() != sizeof(Seed) + packed_bytes(ring_->degree(), ring_->modulus_bits()))
     throw protocol_error("homomorphic product: a public key of the wrong size");
   uniform_element(*ring_, kPublicKeyDomain, message.first<sizeof(Seed)>(), 0, a_);
-  ring_->unpack(message.subspan(sizeof(Seed)), b_, "homomorphic product: the public key");
+  ring_->unpack(message.subspan(sizeof(Seed)), ring_->degree(), b_, "homomorphic product: the public key");
   for (std::size_t i = 0; i < ring_->primes().size(); ++i) {
     const HeRing::Prime& prime = ring_->primes()[i];
     rns_scale(prime.montgomery, prime.ntt.prime(), ring_->part(std::span(a_), i));
@@ -34,31 +36,49 @@ HePublicKey::HePublicKey(std::shared_ptr<const HeRing> ring, std::span<const std
 }
 
 HeInputs::HeInputs(const HeRing& ring, std::size_t count, std::span<const std::byte> message)
-    : count_(count), stride_(ring.size()) {
-  const std::size_t bytes = packed_bytes(ring.degree(), ring.modulus_bits());
-  if (message.size() != sizeof(Seed) + count * bytes)
-    throw protocol_error("homomorphic product: ciphertexts of the wrong size");
-  a_.resize(count * stride_);
-  b_.resize(count * stride_);
+    : HeInputs(ring, std::vector(count, static_cast<std::uint32_t>(ring.degree())), message) {}
+
+HeInputs::HeInputs(const HeRing& ring, std::span<const std::uint32_t> used, std::span<const std::byte> message)
+    : used_(used.begin(), used.end()), stride_(ring.size()) {
+  check_used(ring, used);
+  std::size_t size = sizeof(Seed);
+  for (const std::uint32_t coefficients : used) size += packed_bytes(coefficients, ring.modulus_bits());
+  if (message.size() != size) throw protocol_error("homomorphic product: ciphertexts of the wrong size");
+  a_.resize(used.size() * stride_);
+  b_.resize(used.size() * stride_);
   const auto seed = message.first<sizeof(Seed)>();
-  for (std::size_t c = 0; c < count; ++c) {
+  message = message.subspan(sizeof(Seed));
+  Residues coefficients(stride_);
+  for (std::size_t c = 0; c < used.size(); ++c) {
     uniform_element(ring, kInputsDomain, seed, c, std::span(a_).subspan(c * stride_, stride_));
-    ring.unpack(message.subspan(sizeof(Seed) + c * bytes, bytes), std::span(b_).subspan(c * stride_, stride_),
-                "homomorphic product: a ciphertext");
+    const std::size_t bytes = packed_bytes(used[c], ring.modulus_bits());
+    std::fill(coefficients.begin(), coefficients.end(), 0);
+    ring.unpack(message.first(bytes), used[c], coefficients, "homomorphic product: a ciphertext");
+    message = message.subspan(bytes);
+    for (std::size_t i = 0; i < ring.primes().size(); ++i)
+      ntt_forward(ring.primes()[i].ntt, ring.part(std::span(coefficients), i),
+                  ring.part(std::span(b_).subspan(c * stride_, stride_), i));
   }
 }
 
 std::size_t HeWeights::add(std::span<const std::int32_t> coefficients) {
-  if (coefficients.size() != ring_->degree())
+  return add(coefficients, {0, static_cast<std::uint32_t>(ring_->degree())});
+}
+
+std::size_t HeWeights::add(std::span<const std::int32_t> coefficients, HeSupport support) {
+  if (coefficients.size() != ring_->degree() || support.begin >= support.end || support.end > ring_->degree())
     throw usage_error("homomorphic product: a weight polynomial has as many coefficients as the ring's degree");
   std::uint64_t sum = 0;
-  std::uint32_t too_large = 0;
-  for (const std::int32_t w : coefficients) {
+  std::uint32_t too_large = 0, outside = 0;
+  for (std::size_t i = 0; i < coefficients.size(); ++i) {
+    const std::int32_t w = coefficients[i];
     const auto sign = static_cast<std::uint32_t>(w >> 31);
     const std::uint32_t magnitude = (static_cast<std::uint32_t>(w) ^ sign) - sign;
     too_large |= static_cast<std::uint32_t>(magnitude > kMaxWeight);
+    outside |= i >= support.begin && i < support.end ? 0 : magnitude;
     sum += magnitude;
   }
+  if (outside != 0) throw usage_error("homomorphic product: a weight outside its polynomial's support");
   if (too_large != 0) throw usage_error("homomorphic product: a weight of 2^23 or more");
   Residues values(ring_->size()), scratch(ring_->degree());
   for (std::size_t i = 0; i < ring_->primes().size(); ++i) {
@@ -67,22 +87,33 @@ std::size_t HeWeights::add(std::span<const std::int32_t> coefficients) {
     rns_scale(ring_->primes()[i].montgomery, ring_->moduli()[i], to);
   }
   polynomials_.push_back(std::move(values));
+  supports_.push_back(support);
   absolute_sums_.push_back(sum);
   return polynomials_.size() - 1;
 }
 
 HeSum he_sum(const HeParams& params, const HePublicKey& key, const HeInputs& inputs, const HeWeights& weights,
-             std::span<const HeTerm> terms, Prg& prg) {
+             std::span<const HeTerm> terms, std::span<const std::uint32_t> needed, Prg& prg) {
   const HeRing& ring = key.ring();
   ring.check(params);
   if (&weights.ring() != &ring || inputs.stride() != ring.size())
     throw usage_error("homomorphic product: the weights or the ciphertexts are of another ring than the key");
   std::uint64_t absolute_sum = 0;
+  std::uint64_t first = 0, end = ring.degree();  // results that may be revealed
   for (const HeTerm& t : terms) {
     if (t.input >= inputs.count() || t.weight >= weights.count())
       throw usage_error("homomorphic product: a term of an input or a weight that does not exist");
     absolute_sum += weights.absolute_sum(t.weight);
+    const HeSupport support = weights.support(t.weight);
+    if (inputs.used(t.input) == ring.degree()) continue;
+    first = std::max(first, std::uint64_t{support.end} - 1);
+    end = std::min(end, std::uint64_t{inputs.used(t.input)} + support.begin);
   }
+  for (const std::uint32_t at : needed)
+    if (at < first || at >= end)
+      throw usage_error(
+          "homomorphic product: a needed coefficient beyond the degree, or one that depends on what a "
+          "short ciphertext left out");
   if (absolute_sum > params.weight_sum)
     throw usage_error("homomorphic product: larger weights than the parameters were made for",
                       "the noise that hides them is made for " + std::to_string(params.weight_sum) + " in all");
@@ -147,7 +178,7 @@ Bytes he_release(const HeParams& params, const HeRing& ring, const HeSum& sum, s
 Bytes he_answer(const HeParams& params, const HePublicKey& key, const HeInputs& inputs, const HeWeights& weights,
                 std::span<const HeTerm> terms, std::span<const std::uint32_t> needed, std::span<const Word> mask,
                 Prg& prg) {
-  return he_release(params, key.ring(), he_sum(params, key, inputs, weights, terms, prg), needed, mask, prg);
+  return he_release(params, key.ring(), he_sum(params, key, inputs, weights, terms, needed, prg), needed, mask, prg);
 }
 
 }  // namespace eqo
