@@ -11,7 +11,9 @@
 namespace eqo::quant {
 namespace {
 
-constexpr double kMargin = 1e-3;  // from the border between two levels, in their distance
+// Of a weight from the border between two levels at the start, in their distance: at the border any step would flip it,
+// and with it what the rounding of other weights compensates.
+constexpr double kMargin = 0.25;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
