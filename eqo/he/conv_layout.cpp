@@ -30,8 +30,8 @@ ConvLayout::Axis horizontal(const ConvShape& s, std::int64_t phase) {
 struct Bounds {
   std::int64_t begin = std::numeric_limits<std::int64_t>::max();  // of the image's rows
   std::int64_t end = 0;                                           // of them
-  std::int64_t tail = 0;                                          // from their beginning to the last row read
   std::int64_t extent = 0;                                        // rows read
+  std::int64_t tail = 0;                                          // of them, from `begin` on
   std::int64_t span = 0;                                          // from the first output to the last, plus one
 
   Bounds(const ConvLayout::Axis& axis, std::int64_t tile) {
@@ -44,10 +44,10 @@ struct Bounds {
         if (rows.begin == rows.end) continue;  // padding alone
         begin = std::min(begin, rows.begin);
         end = std::max(end, rows.end);
-        tail = std::max(tail, rows.extent - rows.begin);
       }
     }
     if (end == 0) begin = 0;
+    tail = extent - begin;  // what one tile reads beyond its end may be another's beginning
   }
 };
 

@@ -2,12 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <random>
 #include <set>
 #include <sstream>
 
-#include "eqo/core/bits.h"
 #include "eqo/core/error.h"
 
 namespace eqo {
@@ -114,7 +112,7 @@ void equal_the_plain_convolution(Rng& rng, const ConvShape& shape, std::size_t d
 TEST(ConvLayout, AnyShapeAndTilingEqualsThePlainConvolution) {
   Rng rng(1);
   int done = 0;
-  while (done < 600 && !::testing::Test::HasFailure()) {
+  while (done < 2000 && !::testing::Test::HasFailure()) {
     const std::size_t degree = std::size_t{1} << pick(rng, 4, 9);
     const ConvShape shape = random_shape(rng, pick(rng, 1, 14));
     std::vector<ConvTiling> all;
@@ -166,7 +164,7 @@ double megabytes(const ConvShape& shape, const HeSizes& sizes) {
   return static_cast<double>(bytes) / 1e6;
 }
 
-// design, section 12: 0.50, 0.49 and 0.51 MB a layer without shared padding, 5 % less with it.
+// Without shared padding it would be 0.50, 0.49 and 0.51 MB a layer and 15.5 MB in all.
 TEST(ConvLayout, BytesOfResNet32) {
   const auto layer = [](std::int64_t in, std::int64_t size, std::int64_t out, std::int64_t stride) {
     return ConvShape{{in, size, size}, out, 1, {3, 3, stride, stride, 1, 1, 1, 1}, ConvDomain::kDirect};
@@ -177,12 +175,10 @@ TEST(ConvLayout, BytesOfResNet32) {
   const double total = megabytes(layer(3, 32, 16, 1), sizes(14)) + 10 * first +
                        megabytes(layer(16, 32, 32, 2), sizes(14)) + 9 * second +
                        megabytes(layer(32, 16, 64, 2), sizes(14)) + 9 * third;
-  RecordProperty("total_kilobytes", static_cast<int>(total * 1000));
-  printf("%f %f %f total %f\n", first, second, third, total);
   EXPECT_LT(first, 0.505);
   EXPECT_LT(second, 0.495);
   EXPECT_LT(third, 0.515);
-  EXPECT_LT(total, 15.5);
+  EXPECT_NEAR(total, 14.68, 0.05);
 }
 
 TEST(ConvLayout, WhatDoesNotFitIsRefused) {

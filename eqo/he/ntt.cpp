@@ -297,7 +297,7 @@ void multiply_values(const std::uint32_t* x, const std::uint32_t* y, std::size_t
   }
 }
 
-const char* target_name() { return hwy::TargetName(HWY_TARGET); }
+const char* ntt_target() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace eqo
@@ -311,7 +311,7 @@ HWY_EXPORT(forward);
 HWY_EXPORT(inverse);
 HWY_EXPORT(dot);
 HWY_EXPORT(multiply_values);
-HWY_EXPORT(target_name);
+HWY_EXPORT(ntt_target);
 
 void check_sizes(std::size_t n, std::size_t x, std::size_t out) {
   if (x != n || out != n) throw internal_error("transform: a polynomial of the wrong length");
@@ -343,7 +343,7 @@ void ntt_multiply(std::span<const std::uint32_t> x, std::span<const std::uint32_
   HWY_DYNAMIC_DISPATCH(multiply_values)(x.data(), y.data(), x.size(), prime, out.data());
 }
 
-const char* ntt_target_name() { return HWY_DYNAMIC_DISPATCH(target_name)(); }
+const char* ntt_target_name() { return HWY_DYNAMIC_DISPATCH(ntt_target)(); }
 
 }  // namespace eqo
 #endif
