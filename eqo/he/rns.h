@@ -43,8 +43,8 @@ struct RnsFraction {
 RnsFraction rns_fraction(std::span<const std::uint32_t> primes, std::size_t i);
 // 2^128 * y / p mod 2^128 of one residue, rounded down within two units.
 inline UInt128 rns_wide_fraction(const RnsFraction& f, std::uint32_t x) {
-  const std::uint64_t y = modular::mul(x, f.inverse, f.p);
-  return UInt128{y} * f.limbs[1] + (UInt128{y * f.limbs[0]} << 64) + ((y * f.rest) >> 32);
+  const std::uint64_t y = modular::mul(x, f.inverse, f.p), high = y * f.limbs[0];
+  return UInt128{y} * f.limbs[1] + (UInt128{high} << 64) + ((y * f.rest) >> 32);
 }
 // sum += 2^64 * y / p, rounded likewise
 void rns_add_fraction(const RnsFraction& fraction, std::span<const std::uint32_t> x, std::span<Word> sum);
