@@ -17,16 +17,16 @@ namespace eqo {
 struct FineTuneOptions {
   int epochs = 20;
   int batch = 128;
-  double learning_rate = 1.5e-3;  // of weights and biases in real units: the peak of one cycle, which rises linearly
-                                  // and falls along half a cosine to zero
-  double scale_rate = 4e-4;       // of the scales' logarithms, likewise
-  double warmup = 0.1;            // share of all steps in which the rate rises
-  double temperature = 4;         // of the distillation from the float network
-  double distillation = 0.7;      // its share of the loss; the rest is the labels' cross entropy
-  double range_penalty = 1;       // of values outside the range of calibration
-  int gradual = 0;                // the width of weights falls to its own from this many bits above, in equal steps
-  double gradual_share = 0.3;     // of all steps
-  std::uint64_t seed = 1;         // of order and augmentation
+  double learning_rate = 7e-4;  // of weights and biases in real units: the peak of one cycle, which rises linearly
+                                // and falls along half a cosine to zero
+  double scale_rate = 3e-4;     // of the scales' logarithms, likewise
+  double warmup = 0.1;          // share of all steps in which the rate rises
+  double temperature = 4;       // of the distillation from the float network
+  double distillation = 0.7;    // its share of the loss; the rest is the labels' cross entropy
+  double range_penalty = 1;     // of values outside the range of calibration
+  int gradual = 0;              // the width of weights falls to its own from this many bits above, in equal steps
+  double gradual_share = 0.3;   // of all steps
+  std::uint64_t seed = 1;       // of order and augmentation
   Augmentation augmentation;
   int threads = 1;         // the result depends on it: gradients are added up in another order
   int test_every = 1;      // epochs between evaluations of the exported model; the last epoch always is
