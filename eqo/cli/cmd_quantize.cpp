@@ -6,12 +6,15 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <tuple>
 
 #include "eqo/cli/command.h"
 #include "eqo/cli/fine_tune_flags.h"
 #include "eqo/cli/preprocess_flags.h"
 #include "eqo/cli/progress.h"
+#include "eqo/cli/svg.h"
 #include "eqo/core/error.h"
+#include "eqo/importer/atomic_file.h"
 #include "eqo/importer/onnx_import.h"
 #include "eqo/model/model_io.h"
 #include "eqo/quantizer/quantizer.h"
@@ -23,7 +26,7 @@ struct Args {
   std::string model, output, calibration;
   PreprocessFlags preprocess;
   FineTuneFlags fine_tune;
-  std::string budget;
+  std::string budget, plot;
   std::vector<std::string> disabled;
   QuantizeOptions options;
 };
@@ -50,16 +53,30 @@ nlohmann::json option_json(const BudgetReport::Option& o) {
           {"activation_bits", o.activation_bits},
           {"conv", conv_name(o.conv)},
           {"sensitivity", o.sensitivity},
+          {"weights_sensitivity", o.weights_part},
+          {"activations_sensitivity", o.activations_part},
           {"cost", o.cost}};
 }
 
+nlohmann::json candidate_json(const BudgetReport::Candidate& c) {
+  const auto or_null = [](const std::optional<double>& v) { return v ? nlohmann::json(*v) : nlohmann::json(); };
+  return {{"origin", c.origin},
+          {"cost", c.cost},
+          {"sensitivity", c.sensitivity},
+          {"divergence", or_null(c.divergence)},
+          {"agreement", or_null(c.agreement)}};
+}
+
 nlohmann::json budget_json(const BudgetReport& b) {
-  nlohmann::json layers = nlohmann::json::array();
+  nlohmann::json layers = nlohmann::json::array(), candidates = nlohmann::json::array();
+  for (const BudgetReport::Candidate& c : b.candidates) candidates.push_back(candidate_json(c));
   for (const BudgetReport::Layer& l : b.layers) {
     nlohmann::json layer = option_json(l.chosen);
     layer["name"] = l.name;
     layer["cheaper"] = l.cheaper ? option_json(*l.cheaper) : nlohmann::json();
     layer["dearer"] = l.dearer ? option_json(*l.dearer) : nlohmann::json();
+    layer["options"] = nlohmann::json::array();
+    for (const BudgetReport::Option& o : l.options) layer["options"].push_back(option_json(o));
     layers.push_back(std::move(layer));
   }
   return {{"unit", b.seconds ? "seconds" : "bytes"},
@@ -69,7 +86,11 @@ nlohmann::json budget_json(const BudgetReport& b) {
           {"flights", b.flights},
           {"measure", measure_name(b.measure)},
           {"sensitivity", b.sensitivity},
-          {"rounds", b.rounds},
+          {"divergence", b.divergence},
+          {"check_images", b.check_images},
+          {"search_seconds", b.search_seconds},
+          {"candidates", candidates},
+          {"winner", b.winner},
           {"layers", layers}};
 }
 
@@ -85,16 +106,61 @@ void print_budget(const Output& out, const BudgetReport& b, const QuantizeReport
                          cost_text(b, l.chosen.cost), change_text(b, l.chosen, l.cheaper),
                          change_text(b, l.chosen, l.dearer)));
   }
-  out.text(
-      fmt::format("online {} of a budget of {} ({:.1f} %), {} flights; sensitivity {:.4f} ({}); {} networks planned",
-                  cost_text(b, b.spent), cost_text(b, b.budget), 100 * b.spent / b.budget, b.flights, b.sensitivity,
-                  measure_name(b.measure), b.rounds));
+  out.text(fmt::format("online {} of a budget of {} ({:.1f} %), {} flights; sensitivity {:.4f} ({})",
+                       cost_text(b, b.spent), cost_text(b, b.budget), 100 * b.spent / b.budget, b.flights,
+                       b.sensitivity, measure_name(b.measure)));
+  out.text(fmt::format("{:<34} {:>12} {:>12} {:>12} {:>12}", "candidate", "online", "sensitivity", "divergence",
+                       "same label"));
+  for (std::size_t i = 0; i < b.candidates.size(); ++i) {
+    const BudgetReport::Candidate& c = b.candidates[i];
+    out.text(fmt::format("{:<34} {:>12} {:>12.3e} {}", c.origin, cost_text(b, c.cost), c.sensitivity,
+                         c.divergence ? fmt::format("{:>12.5f} {:>10.2f} %{}", *c.divergence, 100 * *c.agreement,
+                                                    i == b.winner ? "  <- chosen" : "")
+                                      : std::string("above the budget")));
+  }
+  out.text(fmt::format("{} networks compared on {} images in {:.0f} s", b.candidates.size(), b.check_images,
+                       b.search_seconds));
+}
+
+// Cells of weights in both domains and of activations; what was chosen is framed.
+std::string sensitivity_plot(const BudgetReport& b) {
+  using Column = std::tuple<int, unsigned>;  // 0 direct, 1 Winograd, 2 activations; bits
+  std::map<Column, std::size_t> index;
+  const auto columns_of = [](const BudgetReport::Option& o) {
+    return std::pair(Column{o.conv == ConvDomain::kWinograd ? 1 : 0, o.weights_bits}, Column{2, o.activation_bits});
+  };
+  for (const BudgetReport::Layer& l : b.layers)
+    for (const BudgetReport::Option& o : l.options) {
+      const auto [weights, activations] = columns_of(o);
+      index[weights] = index[activations] = 0;
+    }
+  std::vector<std::string> names;
+  for (auto& [column, at] : index) {
+    at = names.size();
+    static constexpr const char* kKinds[] = {"W{} direct", "W{} Wino.", "A{}"};
+    names.push_back(fmt::format(fmt::runtime(kKinds[std::get<0>(column)]), std::get<1>(column)));
+  }
+  std::vector<HeatRow> rows;
+  for (const BudgetReport::Layer& l : b.layers) {
+    HeatRow row{l.name, std::vector<HeatRow::Cell>(names.size())};
+    for (const BudgetReport::Option& o : l.options) {
+      const auto [weights, activations] = columns_of(o);
+      row.cells[index[weights]].value = o.weights_part;
+      row.cells[index[activations]].value = o.activations_part;
+    }
+    const auto [weights, activations] = columns_of(l.chosen);
+    row.cells[index[weights]].chosen = row.cells[index[activations]].chosen = true;
+    rows.push_back(std::move(row));
+  }
+  return heat_map(fmt::format("Sensitivity ({}) of each layer, by width", measure_name(b.measure)), names, rows);
 }
 
 void quantize_command(const Output& out, const Args& args) {
   QuantizeOptions options = args.options;
   for (const std::string& name : args.disabled) options.disabled.insert(quant_pass(name));
   if (!args.budget.empty()) options.budget = parse_budget(args.budget);
+  if (!args.plot.empty() && !options.budget)
+    throw usage_error("--sensitivity-plot without --budget", "sensitivities are measured for a budget");
   const FloatGraph graph = import_onnx(args.model);
   const auto data = open_dataset(args.calibration, Split::kTrain);
   options.preprocess = make_preprocess(args.preprocess, graph.input_shape());
@@ -133,6 +199,7 @@ void quantize_command(const Output& out, const Args& args) {
   if (report.budget) document["budget"] = budget_json(*report.budget);
   out.document(document);
   if (report.budget) print_budget(out, *report.budget, report);
+  if (!args.plot.empty()) write_file_atomically(args.plot, sensitivity_plot(*report.budget));
   out.text(fmt::format("{}: products {} an image, calibrated on {} images", args.output, megabytes(report.total_bytes),
                        report.calibration_images));
   for (const QuantPass pass : report.disabled) out.text(fmt::format("without the pass '{}'", quant_pass_name(pass)));
@@ -163,8 +230,16 @@ void add_quantize(CLI::App& app, Session& session) {
                   "What --budget keeps low: fisher (the loss; the default) or logits (their squared error)")
       ->transform(CLI::CheckedTransformer(std::map<std::string, SensitivityMeasure>{
           {"logits", SensitivityMeasure::kLogits}, {"fisher", SensitivityMeasure::kFisher}}));
+  cmd->add_option("--search-networks", o.search_networks, "With --budget: candidates that are quantized and compared")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  cmd->add_option("--check-images", o.check_images,
+                  "With --budget: images of --calib that candidates are compared on; none are used for calibration")
+      ->check(CLI::Range(1, 10000000))
+      ->capture_default_str();
   cmd->add_option("--sensitivity-cache", o.sensitivity_cache,
                   "With --budget: a file for the layers' sensitivities, which take time to measure");
+  cmd->add_option("--sensitivity-plot", args->plot, "With --budget: FILE.svg, a cell for each layer and width");
   cmd->add_option("--conv", o.conv, "auto takes the cheaper one for each layer")
       ->transform(CLI::CheckedTransformer(std::map<std::string, ConvChoice>{
           {"auto", ConvChoice::kAuto}, {"direct", ConvChoice::kDirect}, {"winograd", ConvChoice::kWinograd}}));

@@ -24,6 +24,7 @@ void add_train(CLI::App& app, Session& session);
 void add_quantize(CLI::App& app, Session& session);
 void add_eval(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);
+void add_plot(CLI::App& app, Session& session);
 void add_serve(CLI::App& app, Session& session);
 void add_infer(CLI::App& app, Session& session);
 void add_local(CLI::App& app, Session& session);

@@ -120,6 +120,7 @@ int run(int argc, const char* const* argv) {
     add_quantize(app, session);
     add_eval(app, session);
     add_plan(app, session);
+    add_plot(app, session);
     add_serve(app, session);
     add_infer(app, session);
     add_local(app, session);

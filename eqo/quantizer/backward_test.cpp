@@ -6,7 +6,6 @@
 #include <random>
 
 #include "eqo/core/thread_pool.h"
-#include "eqo/quantizer/fisher.h"
 #include "eqo/quantizer/float_stats.h"
 #include "eqo/quantizer/graph_analysis.h"
 #include "eqo/quantizer/test_nets.h"
@@ -133,63 +132,6 @@ TEST_P(Gradients, AtWeightsInBothDomains) {
 
 INSTANTIATE_TEST_SUITE_P(All, Gradients, ::testing::ValuesIn(testing::structure_nets()),
                          [](const auto& param) { return param.param.name; });
-
-// At the logits the Fisher information is known: its trace is E[|softmax - one_hot|^2] = 1 - |softmax|^2.
-TEST(Fisher, OfTheLogits) {
-  ThreadPool pool(2);
-  testing::NetBuilder b({2, 4, 4});
-  const FloatGraph graph = prepare_graph(b.finish(b.linear(b.relu(b.conv3(0, 4)), 5)));
-  constexpr std::size_t kMany = 3000;
-  FloatBatch images(graph.input_shape(), kMany);
-  images.data = testing::test_images(graph.input_shape(), kMany, 8);
-  const Fisher fisher = output_fisher(graph, images, SensitivityMeasure::kFisher, 9, pool);
-  const std::vector<FloatBatch> values = forward(graph, images, pool);
-  const FloatBatch& logits = values[static_cast<std::size_t>(graph.output)];
-  double expected = 0;
-  for (std::size_t n = 0; n < kMany; ++n) {
-    double sum = 0, squares = 0;
-    for (std::size_t k = 0; k < 5; ++k) {
-      const double e = std::exp(static_cast<double>(logits.image(n)[k]));
-      sum += e;
-      squares += e * e;
-    }
-    expected += (1 - squares / (sum * sum)) / kMany;
-  }
-  EXPECT_NEAR(fisher.tensors[static_cast<std::size_t>(graph.output)], expected, 0.05 * expected);
-}
-
-// A random gradient of signs: at the logits the trace is their number, and through a linear layer it is the squared
-// norm of its matrix.
-TEST(Fisher, OfSquaredErrors) {
-  ThreadPool pool(2);
-  testing::NetBuilder b({4, 3, 3});
-  const FloatGraph graph = prepare_graph(b.finish(b.linear(0, 6)));
-  constexpr std::size_t kMany = 4000;
-  FloatBatch images(graph.input_shape(), kMany);
-  images.data = testing::test_images(graph.input_shape(), kMany, 8);
-  const Fisher fisher = output_fisher(graph, images, SensitivityMeasure::kLogits, 2, pool);
-  double norm = 0;
-  for (const float w : graph.nodes[static_cast<std::size_t>(graph.output)].weight) norm += static_cast<double>(w) * w;
-  EXPECT_NEAR(fisher.tensors[static_cast<std::size_t>(graph.output)], 6, 1e-6);
-  EXPECT_NEAR(fisher.tensors[0], norm, 0.05 * norm);
-}
-
-TEST(Fisher, IsTheSameForAnyNumberOfThreads) {
-  testing::NetBuilder b({3, 8, 8});
-  const FloatGraph graph =
-      prepare_graph(b.finish(b.linear(b.global_pool(b.relu(b.conv3(b.relu(b.conv3(0, 6)), 8))), 5)));
-  FloatBatch images(graph.input_shape(), 21);
-  images.data = testing::test_images(graph.input_shape(), 21, 8);
-  ThreadPool one(1), three(3);
-  const Fisher a = output_fisher(graph, images, SensitivityMeasure::kFisher, 9, one),
-               c = output_fisher(graph, images, SensitivityMeasure::kFisher, 9, three);
-  EXPECT_EQ(a.tensors, c.tensors);
-  for (std::size_t i = 0; i < a.layers.size(); ++i) {
-    EXPECT_EQ(a.layers[i].direct, c.layers[i].direct);
-    EXPECT_EQ(a.layers[i].winograd, c.layers[i].winograd);
-  }
-  EXPECT_NE(a.tensors, output_fisher(graph, images, SensitivityMeasure::kFisher, 10, one).tensors);
-}
 
 }  // namespace
 }  // namespace eqo::quant

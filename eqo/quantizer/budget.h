@@ -37,20 +37,33 @@ struct BudgetReport {
   double budget = 0;
   double spent = 0;
   SensitivityMeasure measure = SensitivityMeasure::kFisher;
-  double sensitivity = 0;  // of all layers
-  unsigned rounds = 0;     // quantized networks that were planned on the way
+  double sensitivity = 0;        // of all layers
+  double divergence = 0;         // from the float model's logits, see LogitCheck; before fine-tuning
+  std::size_t check_images = 0;  // that it was measured on
+  double search_seconds = 0;     // that the search took
   std::uint64_t online_bytes = 0, flights = 0;
 
   struct Option {
     unsigned weights_bits = 0, activation_bits = 0;
     ConvDomain conv = ConvDomain::kDirect;
-    double sensitivity = 0;  // see SensitivityMeasure
-    double cost = 0;         // of all steps of the layer
+    double sensitivity = 0;                         // see SensitivityMeasure
+    double weights_part = 0, activations_part = 0;  // that sum up to it
+    double cost = 0;                                // of all steps of the layer
   };
+
+  // A network that was made on the way, in order.
+  struct Candidate {
+    std::string origin;
+    double cost = 0, sensitivity = 0;
+    std::optional<double> divergence, agreement;  // with the float model; none where it is above the budget
+  };
+  std::vector<Candidate> candidates;
+  std::size_t winner = 0;  // of them
   struct Layer {
     std::string name;
     Option chosen;
     std::optional<Option> cheaper, dearer;  // the nearest efficient ones
+    std::vector<Option> options;            // all of them
   };
   std::vector<Layer> layers;
 };

@@ -50,10 +50,10 @@ CalibratedNet::CalibratedNet(const FloatGraph& prepared, const FloatBatch& image
   stats_ = collect_stats(graph_, plan_, images_, seed, pool_, after_node_);
 }
 
-const StepCurve& CalibratedNet::curve(std::size_t node, ConvDomain domain, unsigned bits,
+const StepCurve& CalibratedNet::curve(std::size_t node, ConvDomain domain, unsigned bits, bool reweight,
                                       const LinearWeights& weights) {
-  const auto [found, added] = curves_[node].try_emplace({domain, bits, false});
-  if (added) found->second = weight_curve(weights, bits, stats_.layers[node]->output_energy);
+  const auto [found, added] = curves_[node].try_emplace({domain, bits, reweight});
+  if (added) found->second = weight_curve(weights, bits, stats_.layers[node]->output_energy, reweight);
   return found->second;
 }
 
@@ -78,8 +78,8 @@ Model CalibratedNet::build(const QuantizeOptions& options, const FloatBatch& ima
   const ScaleGroups groups(graph_);
   const ScaleCosts activations = activation_costs(graph_, plan, stats_);
   const std::vector<LayerChoice> choices = choose_layers(graph_, plan, stats_, activations, options);
-  // Re-weighting takes time and hardly changes a ring.
-  const bool reweight = options.disabled.count(QuantPass::kReweight) == 0 && !draft_only;
+  // Re-weighting changes the steps, and so the rings; with the steps known it takes time and hardly changes a ring.
+  const bool reweight = options.disabled.count(QuantPass::kReweight) == 0;
   const ScaleCosts costs = weight_costs(graph_, plan, stats_, choices, activations, reweight, curves_, pool_);
   const Scales scales = solve_scales(graph_, plan, groups, costs, options.seed);
 
@@ -87,7 +87,7 @@ Model CalibratedNet::build(const QuantizeOptions& options, const FloatBatch& ima
   // A few images don't tell a channel's mean.
   lowering.bias_correction = options.bias_correction && !draft_only;
   lowering.compensate_rounding = options.compensate_rounding && !draft_only;
-  lowering.reweight = reweight;
+  lowering.reweight = reweight && !draft_only;
   lowering.merge_residuals = options.disabled.count(QuantPass::kResidual) == 0;
   if (!draft_only) lowering.after_node = after_node_;
   lowering.keep_unfolded = tuner != nullptr;

@@ -25,8 +25,9 @@ class CalibratedNet {
   // Quickly: on the first `count` images, weights rounded to the nearest. Nearly the same rings, none too wide.
   Model draft(const QuantizeOptions& options, std::size_t count);
 
-  // Error curve of a linear node's `weights`, evenly spaced; not from two threads for the same node at once.
-  const StepCurve& curve(std::size_t node, ConvDomain domain, unsigned bits, const LinearWeights& weights);
+  // Error curve of a linear node's `weights`; not from two threads for the same node at once.
+  const StepCurve& curve(std::size_t node, ConvDomain domain, unsigned bits, bool reweight,
+                         const LinearWeights& weights);
 
   const FloatGraph& graph() const { return graph_; }
   const FloatBatch& images() const { return images_; }

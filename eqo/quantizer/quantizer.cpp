@@ -18,7 +18,7 @@ using namespace quant;
 
 constexpr std::size_t kDefaultImages = 256;
 constexpr double kDefaultMacs = 4e10;  // of calibration with the default number of images
-constexpr double kBudgetRounds = 6;    // about, for the progress
+constexpr double kCheckMacs = 8e10;    // of comparing one candidate
 constexpr double kMaxBytes = 6e9;      // of calibration tensors, whatever the number asked for
 
 // Work of one image, in multiply-adds of the linear layers and elements of all tensors.
@@ -47,6 +47,13 @@ std::size_t image_count(const FloatGraph& graph, const QuantizeOptions& options,
   // A handful of tensors is alive at a time, as floats or 64-bit integers.
   count = std::min(count, kMaxBytes / (work.widest * 8 * 8));
   return std::min(available, std::max<std::size_t>(1, static_cast<std::size_t>(count)));
+}
+
+// Images to compare candidates on, out of those that are left.
+std::size_t check_count(const FloatGraph& graph, const QuantizeOptions& options, std::size_t left) {
+  if (!options.budget) return 0;
+  const double affordable = kCheckMacs / std::max(work_of(graph).macs, 1.0);
+  return std::min({left, options.check_images, static_cast<std::size_t>(std::max(affordable, 8.0))});
 }
 
 class Progress {
@@ -81,17 +88,19 @@ void leave_out_winograd(QuantizeOptions& options) {
   options.conv = ConvChoice::kDirect;
 }
 
-Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, QuantizeOptions options,
-                      QuantizeReport* report) {
+// `check`: images to compare candidates on; used with a budget only.
+Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, const FloatBatch& check,
+                      QuantizeOptions options, QuantizeReport* report) {
   leave_out_winograd(options);
-  for (const float v : images.data)
-    if (!std::isfinite(v)) throw data_error("a calibration image has a value that is not finite");
+  for (const FloatBatch* batch : {&images, &check})
+    for (const float v : batch->data)
+      if (!std::isfinite(v)) throw data_error("a calibration image has a value that is not finite");
   ThreadPool pool(options.threads);
-  Progress progress(prepared, options.budget ? kBudgetRounds : 2, options.progress);
+  Progress progress(prepared, options.budget ? 2 + options.search_networks : 2, options.progress);
   CalibratedNet net(prepared, images, options.seed, pool, [&](std::size_t i) { progress(i); });
   if (!options.budget) return net.tune(options, report);
   QuantizeReport unasked;
-  return quantize_within_budget(net, options, report == nullptr ? unasked : *report);
+  return quantize_within_budget(net, check.count > 0 ? check : images, options, report == nullptr ? unasked : *report);
 }
 
 }  // namespace
@@ -108,15 +117,16 @@ Model quantize(const FloatGraph& graph, const Dataset& calibration, const Quanti
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::mt19937_64 random(options.seed);
   const std::size_t count = image_count(prepared, options, order.size());
-  for (std::size_t i = 0; i < count; ++i) std::swap(order[i], order[i + random() % (order.size() - i)]);
-  FloatBatch images(prepared.input_shape(), count);
-  for (std::size_t i = 0; i < count; ++i) {
+  const std::size_t checks = check_count(prepared, options, order.size() - count);
+  for (std::size_t i = 0; i < count + checks; ++i) std::swap(order[i], order[i + random() % (order.size() - i)]);
+  FloatBatch images(prepared.input_shape(), count), check(prepared.input_shape(), checks);
+  for (std::size_t i = 0; i < count + checks; ++i) {
     const std::vector<float> x = calibration.input(order[i], options.preprocess);
     if (x.size() != images.stride())
       throw data_error("calibration image " + std::to_string(order[i]) + " has a wrong shape");
-    std::copy(x.begin(), x.end(), images.image(i));
+    std::copy(x.begin(), x.end(), i < count ? images.image(i) : check.image(i - count));
   }
-  return quantize_images(prepared, images, options, report);
+  return quantize_images(prepared, images, check, options, report);
 }
 
 Model quantize(const FloatGraph& graph, const std::vector<float>& images, std::size_t count,
@@ -126,7 +136,9 @@ Model quantize(const FloatGraph& graph, const std::vector<float>& images, std::s
     throw data_error("calibration images of a wrong size");
   FloatBatch batch(prepared.input_shape(), image_count(prepared, options, count));
   std::copy_n(images.begin(), batch.data.size(), batch.data.begin());
-  return quantize_images(prepared, batch, options, report);
+  FloatBatch check(prepared.input_shape(), check_count(prepared, options, count - batch.count));
+  std::copy_n(images.begin() + static_cast<std::ptrdiff_t>(batch.data.size()), check.data.size(), check.data.begin());
+  return quantize_images(prepared, batch, check, options, report);
 }
 
 }  // namespace eqo

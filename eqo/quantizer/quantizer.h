@@ -63,7 +63,9 @@ struct QuantizeOptions {
   // fields weights_bits, activation_bits and edge_bits count for nothing then.
   std::optional<Budget> budget;
   SensitivityMeasure sensitivity = SensitivityMeasure::kFisher;
-  std::string sensitivity_cache;  // a file for what the search measures first; empty: none
+  std::size_t check_images = 1024;  // of the data, none of those for calibration: what candidates are compared on
+  unsigned search_networks = 40;    // candidates that are made, at most
+  std::string sensitivity_cache;    // a file for what the search measures first; empty: none
 };
 
 struct QuantizeReport {

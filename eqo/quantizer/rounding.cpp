@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "eqo/core/thread_pool.h"
 #include "eqo/quantizer/conv_batch.h"
@@ -23,6 +25,7 @@ struct Square {
   std::vector<double> v;
   explicit Square(std::size_t size) : n(size), v(size * size, 0.0) {}
   double* row(std::size_t i) { return v.data() + i * n; }
+  const double* row(std::size_t i) const { return v.data() + i * n; }
 };
 
 // Some channels of some images, and which columns of their product matrix to look at.
@@ -135,33 +138,51 @@ struct Slot {
   std::size_t tap = 0, inner = 0;
 };
 
-void round_block(const LinearWeights& w, std::span<const Slot> slots, Square h, std::size_t first_filter,
-                 std::size_t filters, double step, double damping, ThreadPool& pool, QuantizedWeights& q) {
+}  // namespace
+
+struct RoundingCompensation::Block {
+  std::size_t first_filter = 0;
+  std::vector<Slot> slots;  // in the order of rounding
+  Square factor;
+};
+
+namespace {
+
+// Nothing where nothing comes in.
+std::optional<Square> sorted_factor(std::vector<Slot>& slots, Square h, double damping) {
   const std::size_t n = slots.size();
   double trace = 0;
   for (std::size_t i = 0; i < n; ++i) trace += h.row(i)[i];
-  if (!(trace > 0)) return;  // nothing comes in here
+  if (!(trace > 0)) return {};
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return h.row(a)[a] > h.row(b)[b]; });
   Square sorted(n);
-  for (std::size_t i = 0; i < n; ++i)
+  std::vector<Slot> moved;
+  for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) sorted.row(i)[j] = h.row(order[i])[order[j]];
+    moved.push_back(slots[order[i]]);
+  }
+  slots = std::move(moved);
   for (std::size_t i = 0; i < n; ++i) sorted.row(i)[i] += damping * trace / static_cast<double>(n);
-  Square factor = inverse_factor(sorted);
+  return inverse_factor(sorted);
+}
 
+void round_block(const LinearWeights& w, const std::vector<Slot>& slots, const Square& factor, std::size_t first_filter,
+                 std::size_t filters, double step, ThreadPool& pool, QuantizedWeights& q) {
+  const std::size_t n = slots.size();
   std::vector<Levels> levels;
   for (const WeightCode& code : q.codes) levels.emplace_back(code);
   pool.parallel_for(filters, 1, [&](std::size_t begin, std::size_t end) {
     std::vector<double> row(n);
     for (std::size_t k = begin; k < end; ++k) {
       const auto place = [&](std::size_t i) {
-        const Slot& s = slots[order[i]];
+        const Slot& s = slots[i];
         return (s.tap * w.filters + first_filter + k) * w.inner + s.inner;
       };
       for (std::size_t i = 0; i < n; ++i) row[i] = w.values[place(i)];
       for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t tap = slots[order[i]].tap;
+        const std::size_t tap = slots[i].tap;
         const unsigned shift = q.codes[tap].shift;
         const double tap_step = std::ldexp(step, static_cast<int>(shift));
         const double level = levels[tap].index(row[i] / tap_step), value = levels[tap].value(level);
@@ -177,8 +198,11 @@ void round_block(const LinearWeights& w, std::span<const Slot> slots, Square h, 
 
 }  // namespace
 
-void compensate_rounding(const FloatNode& node, const LinearWeights& w, const IntBatch& input, double step,
-                         bool centered, ThreadPool& pool, QuantizedWeights& quantized) {
+RoundingCompensation::~RoundingCompensation() = default;
+
+RoundingCompensation::RoundingCompensation(const FloatNode& node, const LinearWeights& w, const IntBatch& input,
+                                           bool centered)
+    : weights_(w), filters_(w.filters / w.groups) {
   const Window window = linear_window(node);
   const bool winograd = w.taps > 1;
   const auto kernel = winograd ? std::size_t{16} : static_cast<std::size_t>(window.kernel_h * window.kernel_w);
@@ -186,7 +210,6 @@ void compensate_rounding(const FloatNode& node, const LinearWeights& w, const In
   const std::size_t per_block = std::max<std::size_t>(1, kMaxBlock / kernel);
   const Shape out{1, window.out_h(input.shape.h), window.out_w(input.shape.w)};
   const auto positions = static_cast<std::size_t>(winograd ? winograd_tile_count(out.h, out.w) : out.h * out.w);
-  const std::size_t filters = w.filters / w.groups;
   if (kernel > 4 * kMaxBlock) return;
   for (std::size_t group = 0; group < w.groups; ++group)
     for (std::size_t first = 0; first < channels; first += per_block) {
@@ -201,8 +224,19 @@ void compensate_rounding(const FloatNode& node, const LinearWeights& w, const In
         slots.push_back(winograd ? Slot{r / count, first + r % count} : Slot{0, first * kernel + r});
       if (winograd) weigh_taps(h, count);
       const double damping = kDamping + kShrinkage * static_cast<double>(rows) / static_cast<double>(columns);
-      round_block(w, slots, std::move(h), group * filters, filters, step, damping, pool, quantized);
+      if (std::optional<Square> factor = sorted_factor(slots, std::move(h), damping))
+        blocks_.push_back({group * filters_, std::move(slots), std::move(*factor)});
     }
+}
+
+void RoundingCompensation::round(double step, ThreadPool& pool, QuantizedWeights& quantized) const {
+  for (const Block& block : blocks_)
+    round_block(weights_, block.slots, block.factor, block.first_filter, filters_, step, pool, quantized);
+}
+
+void compensate_rounding(const FloatNode& node, const LinearWeights& weights, const IntBatch& input, double step,
+                         bool centered, ThreadPool& pool, QuantizedWeights& quantized) {
+  RoundingCompensation(node, weights, input, centered).round(step, pool, quantized);
 }
 
 }  // namespace eqo::quant

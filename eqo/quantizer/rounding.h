@@ -1,4 +1,7 @@
 #pragma once
+#include <cstddef>
+#include <vector>
+
 #include "eqo/importer/float_graph.h"
 #include "eqo/quantizer/batch.h"
 #include "eqo/quantizer/weight_quantizer.h"
@@ -15,5 +18,20 @@ namespace eqo::quant {
 void compensate_rounding(const FloatNode& node, const LinearWeights& weights, const IntBatch& input, double step,
                          bool centered, ThreadPool& pool, QuantizedWeights& quantized);
 inline constexpr std::size_t kMaxBlock = 576;
+
+// The same for several ways to round the same weights: what is known of the inputs is worked out once.
+class RoundingCompensation {
+ public:
+  // `weights` must outlive it; their values don't matter yet.
+  RoundingCompensation(const FloatNode& node, const LinearWeights& weights, const IntBatch& input, bool centered);
+  ~RoundingCompensation();
+  void round(double step, ThreadPool& pool, QuantizedWeights& quantized) const;
+
+ private:
+  struct Block;
+  const LinearWeights& weights_;
+  std::size_t filters_ = 0;  // of a group
+  std::vector<Block> blocks_;
+};
 
 }  // namespace eqo::quant

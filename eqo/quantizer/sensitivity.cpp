@@ -11,34 +11,129 @@
 #include "eqo/core/thread_pool.h"
 #include "eqo/quantizer/fisher.h"
 #include "eqo/quantizer/layer_choice.h"
+#include "eqo/quantizer/rounding.h"
 
 namespace eqo::quant {
 namespace {
 
-constexpr std::size_t kFisherImages = 64;
-constexpr double kFisherMacs = 1e10;  // of the images together
-constexpr int kFormat = 1;
+constexpr std::size_t kEffectImages = 128;
+constexpr double kEffectMacs = 2e10;    // of the images together
+constexpr double kErrorFloats = 1.5e8;  // of errors that are worked on together
+constexpr double kInputLevels = 4095;   // that a layer's inputs are rounded to, for their correlations
+constexpr double kUnclipped = 1e6;
+constexpr int kFormat = 3;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-// F d^2 / 2 over all weights, each rounded with the layer's own best step.
-double weight_sensitivity(const LinearWeights& w, const std::vector<double>& fisher, const StepCurve& curve,
-                          unsigned bits) {
+double best_step(const StepCurve& curve) {
   const auto least = std::min_element(curve.cost.begin(), curve.cost.end());
-  const double step = std::exp2(static_cast<double>(curve.first + (least - curve.cost.begin())) / kStepsPerOctave);
-  const QuantizedWeights q = quantize_weights(w, bits, step);
-  double sum = 0;
-  for (std::size_t j = 0; j < q.value.size(); ++j) {
-    const double d = w.values[j] - static_cast<double>(q.value[j]) * step;
-    sum += fisher[j] * d * d / 2;
-  }
-  return sum;
+  return std::exp2(static_cast<double>(curve.first + (least - curve.cost.begin())) / kStepsPerOctave);
 }
 
-double activation_sensitivity(const Histogram& histogram, double fisher, unsigned bits) {
-  const StepCurve curve = histogram.curve(bits);
-  return fisher / 2 * histogram.mean_square() * *std::min_element(curve.cost.begin(), curve.cost.end());
+IntBatch to_integers(const FloatBatch& x) {
+  float most = 0;
+  for (const float v : x.data) most = std::max(most, std::abs(v));
+  IntBatch out(x.shape, x.count);
+  const double scale = most > 0 ? kInputLevels / static_cast<double>(most) : 1;
+  for (std::size_t i = 0; i < x.data.size(); ++i) out.data[i] = std::llrint(static_cast<double>(x.data[i]) * scale);
+  return out;
 }
+
+// The weights' errors of one layer, one entry a width.
+std::vector<WeightError> weight_errors(CalibratedNet& net, std::size_t node, ConvDomain domain, const IntBatch& input,
+                                       const SensitivityOptions& options) {
+  const FloatNode& layer = net.graph().nodes[node];
+  const LinearWeights w = layer_weights(layer, *net.stats().layers[node], domain);
+  const std::vector<unsigned> widths(options.weights_bits.begin(), options.weights_bits.end());
+  std::vector<double> steps;
+  for (const unsigned bits : widths) steps.push_back(best_step(net.curve(node, domain, bits, options.reweight, w)));
+  std::vector<QuantizedWeights> rounded(widths.size());
+  net.pool().parallel_for(widths.size(), 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) rounded[i] = quantize_weights(w, widths[i], steps[i], options.reweight);
+  });
+  if (options.compensate) {
+    const RoundingCompensation compensation(layer, w, input, options.centered);
+    for (std::size_t i = 0; i < widths.size(); ++i) compensation.round(steps[i], net.pool(), rounded[i]);
+  }
+  std::vector<WeightError> out;
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    WeightError& e = out.emplace_back(WeightError{node, domain, {}});
+    for (std::size_t j = 0; j < w.values.size(); ++j)
+      e.error.push_back(static_cast<float>(static_cast<double>(rounded[i].value[j]) * steps[i] - w.values[j]));
+  }
+  return out;
+}
+
+// Of the activations that a layer's input is made of.
+RoundingError activation_error(const CalibratedNet& net, std::size_t node, unsigned bits, bool clip) {
+  RoundingError out;
+  for (const int point : activation_points(net.graph(), net.plan(), net.graph().nodes[node].inputs[0])) {
+    const std::optional<Histogram>& histogram = net.stats().tensors[at(point)];
+    if (!histogram) continue;
+    const double levels = std::exp2(bits);
+    const bool is_signed = histogram->lo() < 0;
+    const bool image = net.graph().nodes[at(point)].op == FloatOp::kInput;  // always clipped
+    const double least = !clip && !image ? -kUnclipped : is_signed ? -levels / 2 : 0;
+    const double greatest = !clip && !image ? kUnclipped : is_signed ? levels / 2 - 1 : levels - 1;
+    out.tensors.push_back({at(point), best_step(histogram->curve(bits)), least, greatest});
+  }
+  return out;
+}
+
+// Errors are collected until there are many, and their effects measured together.
+class Measurement {
+ public:
+  Measurement(CalibratedNet& net, const SensitivityOptions& options, std::vector<LayerSensitivity>& out)
+      : net_(net), options_(options), out_(out) {
+    double macs = 0;
+    for (const FloatNode& node : net.graph().nodes)
+      if (is_linear(node.op))
+        macs += static_cast<double>(node.shape.h * node.shape.w) * static_cast<double>(node.weight.size());
+    const auto affordable = static_cast<std::size_t>(std::max(1.0, kEffectMacs / std::max(macs, 1.0)));
+    images_ = FloatBatch(net.images().shape, std::min({net.images().count, kEffectImages, affordable}));
+    std::copy_n(net.images().data.begin(), images_.data.size(), images_.data.begin());
+  }
+
+  void add_layer(std::size_t layer, std::size_t node, const FloatBatch& input) {
+    const IntBatch x = to_integers(input);
+    for (const ConvDomain domain : {ConvDomain::kDirect, ConvDomain::kWinograd}) {
+      if (domain == ConvDomain::kWinograd && !winograd_possible(net_.graph().nodes[node])) continue;
+      std::vector<WeightError> errors = weight_errors(net_, node, domain, x, options_);
+      std::size_t i = 0;
+      for (const unsigned bits : options_.weights_bits) {
+        floats_ += static_cast<double>(errors[i].error.size());
+        pending_.weights.push_back(std::move(errors[i++]));
+        weights_to_.push_back(&(domain == ConvDomain::kWinograd ? out_[layer].winograd : out_[layer].direct)[bits]);
+      }
+    }
+    for (const unsigned bits : options_.activation_bits) {
+      pending_.activations.push_back(activation_error(net_, node, bits, options_.clip));
+      activations_to_.push_back(&out_[layer].activations[bits]);
+    }
+    if (floats_ > kErrorFloats) finish();
+  }
+
+  void finish() {
+    const ErrorEffects effects =
+        error_effects(net_.graph(), images_, pending_,
+                      {.measure = options_.measure, .seed = options_.seed, .centered = options_.centered}, net_.pool());
+    for (std::size_t i = 0; i < weights_to_.size(); ++i) *weights_to_[i] = effects.weights[i];
+    for (std::size_t i = 0; i < activations_to_.size(); ++i) *activations_to_[i] = effects.activations[i];
+    pending_ = {};
+    weights_to_.clear();
+    activations_to_.clear();
+    floats_ = 0;
+  }
+
+ private:
+  CalibratedNet& net_;
+  const SensitivityOptions& options_;
+  std::vector<LayerSensitivity>& out_;
+  FloatBatch images_;
+  QuantizationErrors pending_;
+  std::vector<double*> weights_to_, activations_to_;  // where the effects go
+  double floats_ = 0;
+};
 
 // Of everything that sensitivities depend on. Not a secret's, nor an opponent's: any good mixing will do.
 class Digest64 {
@@ -69,12 +164,13 @@ class Digest64 {
   std::uint64_t hash_ = 0x5EED;
 };
 
-std::string key_of(CalibratedNet& net, const std::set<unsigned>& weights_bits,
-                   const std::set<unsigned>& activation_bits, SensitivityMeasure measure, std::uint64_t seed) {
+std::string key_of(CalibratedNet& net, const SensitivityOptions& options) {
   Digest64 digest;
-  digest.add(seed);
-  digest.add(static_cast<std::uint64_t>(measure));
-  for (const auto* widths : {&weights_bits, &activation_bits}) {
+  digest.add(options.seed);
+  digest.add(static_cast<std::uint64_t>(options.measure));
+  for (const bool flag : {options.reweight, options.compensate, options.centered, options.clip})
+    digest.add(std::uint64_t{flag});
+  for (const auto* widths : {&options.weights_bits, &options.activation_bits}) {
     digest.add(widths->size());
     for (const unsigned b : *widths) digest.add(b);
   }
@@ -134,56 +230,35 @@ void write_cache(const std::string& path, const std::string& key, const std::vec
 
 }  // namespace
 
-std::vector<LayerSensitivity> measure_sensitivities(CalibratedNet& net, const std::set<unsigned>& weights_bits,
-                                                    const std::set<unsigned>& activation_bits,
-                                                    SensitivityMeasure measure, std::uint64_t seed) {
+std::vector<LayerSensitivity> measure_sensitivities(CalibratedNet& net, const SensitivityOptions& options) {
   const FloatGraph& graph = net.graph();
-  ThreadPool& pool = net.pool();
-  double macs = 0;
+  std::vector<LayerSensitivity> out;
   for (const FloatNode& node : graph.nodes)
-    if (is_linear(node.op))
-      macs += static_cast<double>(node.shape.h * node.shape.w) * static_cast<double>(node.weight.size());
-  const auto affordable = static_cast<std::size_t>(std::max(1.0, kFisherMacs / std::max(macs, 1.0)));
-  FloatBatch images(net.images().shape, std::min({net.images().count, kFisherImages, affordable}));
-  std::copy_n(net.images().data.begin(), images.data.size(), images.data.begin());
-  const Fisher fisher = output_fisher(graph, images, measure, seed, pool);
-
-  std::vector<std::size_t> nodes;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i)
-    if (is_linear(graph.nodes[i].op)) nodes.push_back(i);
-  std::vector<LayerSensitivity> out(nodes.size());
-  pool.parallel_for(nodes.size(), 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t l = begin; l < end; ++l) {
-      const std::size_t i = nodes[l];
-      const FloatNode& node = graph.nodes[i];
-      const LayerStats& stats = *net.stats().layers[i];
-      out[l].name = node.name;
-      for (const ConvDomain domain : {ConvDomain::kDirect, ConvDomain::kWinograd}) {
-        const bool winograd = domain == ConvDomain::kWinograd;
-        if (winograd && !winograd_possible(node)) continue;
-        const LinearWeights w = layer_weights(node, stats, domain);
-        for (const unsigned bits : weights_bits)
-          (winograd ? out[l].winograd : out[l].direct)[bits] = weight_sensitivity(
-              w, winograd ? fisher.layers[i].winograd : fisher.layers[i].direct, net.curve(i, domain, bits, w), bits);
-      }
-      for (const unsigned bits : activation_bits) {
-        double& sum = out[l].activations[bits];
-        for (const int point : activation_points(graph, net.plan(), node.inputs[0]))
-          if (net.stats().tensors[at(point)])
-            sum += activation_sensitivity(*net.stats().tensors[at(point)], fisher.tensors[at(point)], bits);
-      }
-    }
-  });
+    if (is_linear(node.op)) out.push_back({node.name, {}, {}, {}});
+  Measurement measurement(net, options, out);
+  const std::vector<std::size_t> last = last_uses(graph);
+  std::vector<FloatBatch> values(graph.nodes.size());
+  values[0] = net.images();
+  std::size_t layer = 0;
+  for (std::size_t i = 1; i < graph.nodes.size(); ++i) {
+    const FloatNode& node = graph.nodes[i];
+    std::vector<const FloatBatch*> inputs;
+    for (const int in : node.inputs) inputs.push_back(&values[at(in)]);
+    if (is_linear(node.op)) measurement.add_layer(layer++, i, *inputs[0]);
+    values[i] = run_float_node(node, inputs, net.pool());
+    for (const int in : node.inputs)
+      if (last[at(in)] == i) values[at(in)] = {};
+  }
+  measurement.finish();
   return out;
 }
 
-std::vector<LayerSensitivity> layer_sensitivities(CalibratedNet& net, const std::set<unsigned>& weights_bits,
-                                                  const std::set<unsigned>& activation_bits, SensitivityMeasure measure,
-                                                  std::uint64_t seed, const std::string& cache) {
-  if (cache.empty()) return measure_sensitivities(net, weights_bits, activation_bits, measure, seed);
-  const std::string key = key_of(net, weights_bits, activation_bits, measure, seed);
+std::vector<LayerSensitivity> layer_sensitivities(CalibratedNet& net, const SensitivityOptions& options,
+                                                  const std::string& cache) {
+  if (cache.empty()) return measure_sensitivities(net, options);
+  const std::string key = key_of(net, options);
   if (auto found = read_cache(cache, key)) return *found;
-  std::vector<LayerSensitivity> made = measure_sensitivities(net, weights_bits, activation_bits, measure, seed);
+  std::vector<LayerSensitivity> made = measure_sensitivities(net, options);
   write_cache(cache, key, made);
   return made;
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -8,11 +9,9 @@
 
 namespace eqo::quant {
 
-// By how much the measure is expected to rise if one layer alone is quantized, by the width: its
-// weights in either domain with their own best step, or the activations that its input is made of.
-// For an independent error d of every value that is F d^2 / 2, F the diagonal of the Fisher information (fisher.h):
-// weights sum over their rounding errors in the domain of the product, activations over the elements with the mean
-// squared error of their histogram. Activations with several readers count for each.
+// By how much the measure is expected to rise if one layer alone is quantized, by the width: its weights in either
+// domain, rounded as they will be (re-weighted and compensated, where the options say so, with their own best step), or
+// the activations that its input is made of. The effect of these very errors on the logits, to second order (fisher.h).
 struct LayerSensitivity {
   std::string name;
   std::map<unsigned, double> direct, winograd, activations;  // winograd is empty where that is impossible
@@ -22,15 +21,22 @@ struct LayerSensitivity {
   }
 };
 
+// What sensitivities depend on beside the network and its images.
+struct SensitivityOptions {
+  std::set<unsigned> weights_bits, activation_bits;
+  SensitivityMeasure measure = SensitivityMeasure::kFisher;
+  std::uint64_t seed = 1;
+  bool reweight = true, compensate = true;  // weights are rounded so
+  bool centered = true;                     // biases are corrected
+  bool clip = false;                        // activations are
+};
+
 // One entry a linear layer, in the graph's order. With a `cache` (a JSON file) they are read from it if it was made for
-// the same network, images, seed and widths; else it is written. Throws resource_error if that fails.
-std::vector<LayerSensitivity> layer_sensitivities(CalibratedNet& net, const std::set<unsigned>& weights_bits,
-                                                  const std::set<unsigned>& activation_bits, SensitivityMeasure measure,
-                                                  std::uint64_t seed, const std::string& cache = {});
+// the same network, images and options; else it is written. Throws resource_error if that fails.
+std::vector<LayerSensitivity> layer_sensitivities(CalibratedNet& net, const SensitivityOptions& options,
+                                                  const std::string& cache = {});
 
 // As above, never cached.
-std::vector<LayerSensitivity> measure_sensitivities(CalibratedNet& net, const std::set<unsigned>& weights_bits,
-                                                    const std::set<unsigned>& activation_bits,
-                                                    SensitivityMeasure measure, std::uint64_t seed);
+std::vector<LayerSensitivity> measure_sensitivities(CalibratedNet& net, const SensitivityOptions& options);
 
 }  // namespace eqo::quant

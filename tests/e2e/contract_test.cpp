@@ -170,6 +170,28 @@ TEST(Contract, Inspect) {
   EXPECT_GT(document["steps"].size(), 10U);
 }
 
+TEST(Contract, Plot) {
+  const Folder folder;
+  const std::string table = folder / "t.csv", picture = folder / "t.svg";
+  write_file(table, "# made up\nnet,MB,accuracy\na,1,90\nb,1,80\r\na,2.5,95\n");
+  const std::vector<std::string> plot{"plot", table, "-o", picture, "--x", "MB", "--y", "accuracy"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), plot.begin(), plot.end());
+    return more;
+  };
+  const json document = run_json(with({"--series", "net", "--title", "a title"}));
+  expect_keys(document, {{"plot", kText}, {"series", kCount}, {"points", kCount}});
+  EXPECT_EQ(document["series"], 2);
+  EXPECT_EQ(document["points"], 3);
+  EXPECT_EQ(read_file(picture).substr(0, 4), "<svg");
+  expect_error(with({"--series", "width"}), Category::kUsage, "no column 'width'");
+  write_file(table, "net,MB,accuracy\na,1,90\na,x,95\n");
+  expect_error(plot, Category::kData, "line 3");
+  write_file(table, "net,MB,accuracy\na,1\n");
+  expect_error(plot, Category::kData, "line 2");
+  expect_error({"plot", folder / "none.csv", "-o", picture, "--x", "a", "--y", "b"}, Category::kData);
+}
+
 TEST(Contract, Completion) {
   for (const char* shell : {"bash", "zsh"}) {
     const Ended ended = run_eqo({"completion", shell});
@@ -182,7 +204,7 @@ TEST(Contract, Completion) {
   // The script is valid, and completes.
   const Folder folder;
   write_file(folder / "c.sh", document["script"].get<std::string>() +
-                                  "\nCOMP_WORDS=(eqo pl); COMP_CWORD=1; _eqo; echo \"${COMPREPLY[@]}\"\n");
+                                  "\nCOMP_WORDS=(eqo pla); COMP_CWORD=1; _eqo; echo \"${COMPREPLY[@]}\"\n");
   Process bash({"/bin/bash", folder / "c.sh"});
   const Ended ended = bash.wait();
   EXPECT_EQ(ended.out, "plan\n") << ended.err;
@@ -192,7 +214,7 @@ TEST(Contract, HelpAndVersion) {
   EXPECT_TRUE(run_eqo({"--version"}).out.starts_with("eqo "));
   const std::string help = run_eqo({"--help"}).out;
   for (const char* command : {"check", "zoo", "train", "quantize", "eval", "plan", "serve", "infer", "local", "inspect",
-                              "completion", "bench"}) {
+                              "completion", "bench", "plot"}) {
     EXPECT_NE(help.find(command), std::string::npos) << command;
     const Ended ended = run_eqo({command, "--help"});
     EXPECT_EQ(ended.code, 0) << command;
