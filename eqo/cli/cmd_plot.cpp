@@ -73,6 +73,9 @@ std::vector<Series> read_series(const Args& args) {
     out[found->second].points.push_back({value(args.x), value(args.y)});
   }
   if (out.empty()) throw data_error(args.input + " has no rows");
+  for (Series& s : out)
+    std::stable_sort(s.points.begin(), s.points.end(),
+                     [](const Series::Point& a, const Series::Point& b) { return a.x < b.x; });
   return out;
 }
 

@@ -20,7 +20,9 @@ namespace {
 constexpr unsigned kDraftRounds = 4;  // to get the costs nearly right before anything is made
 constexpr unsigned kFitRounds = 5;    // to find an answer within the budget
 constexpr unsigned kNeighbourRounds = 2;
-constexpr double kTighter = 0.004;                  // of the budget, where an answer above it comes back
+constexpr double kTighter = 0.004;  // of the budget, where an answer above it comes back
+// Large errors switch units on that had no gradient: they do more than second order says.
+constexpr double kConvex = 1.5;
 constexpr double kOtherTrust[] = {4, 0.25};         // of activations against weights
 constexpr double kFreeShares[] = {0.1, 0.2, 0.35};  // of the layers, for a neighbour
 constexpr double kChange = 0.6;                     // the deviation of their sensitivities' logarithms
@@ -104,6 +106,8 @@ class Search {
       candidate.divergence = checked.divergence;
       candidate.agreement = checked.agreement;
       const Rank rank{checked.overflowed > 0, total < kUsed * limit_, checked.divergence};
+      const std::pair nearness(checked.overflowed > 0, checked.divergence);
+      if (!nearest_ || nearness < nearest_->first) nearest_ = {nearness, choice};
       if (!best_ || rank < best_->rank)
         best_ = {choice, candidates_.size(), rank, std::move(model), std::move(report), std::move(cost)};
     }
@@ -163,6 +167,9 @@ class Search {
   }
 
   void propose_tempered() {
+    Tempering convex = table_.trusting();
+    convex.power = kConvex;
+    propose("large sensitivities count more", convex);
     for (const double trust : kOtherTrust) {
       Tempering tempering = table_.trusting();
       for (double& a : tempering.activations) a *= trust;
@@ -170,7 +177,8 @@ class Search {
     }
   }
 
-  // The best one's options stay but for some layers, whose sensitivities are changed at random.
+  // The nearest one's options stay but for some layers, whose sensitivities are changed at random. If it leaves some of
+  // the budget, they get the rest.
   void improve() {
     std::normal_distribution<double> normal;
     std::uniform_real_distribution<double> uniform;
@@ -179,9 +187,10 @@ class Search {
       std::optional<Tempering> changed;
       for (unsigned draw = 0; draw < kDraws && !changed; ++draw) {
         Tempering t = table_.trusting();
+        if (uniform(random_) < 0.5) t.power = kConvex;
         for (std::vector<double>* factors : {&t.weights, &t.activations})
           for (double& f : *factors) f = std::exp(kChange * normal(random_));
-        for (const std::size_t option : best_->choice)
+        for (const std::size_t option : nearest_->second)
           t.kept.push_back(uniform(random_) < free ? std::nullopt : std::optional(option));
         const std::optional<Choice> choice = table_.solve(limit_, t);
         if (choice && made_.count(*choice) == 0) changed = std::move(t);
@@ -241,6 +250,7 @@ class Search {
   std::map<Choice, double> made_;  // and what it costs
   std::vector<BudgetReport::Candidate> candidates_;
   std::optional<Candidate> best_;
+  std::optional<std::pair<std::pair<bool, double>, Choice>> nearest_;  // of those within the budget, used up or not
 };
 
 }  // namespace

@@ -8,8 +8,9 @@ namespace eqo::quant {
 // options.budget. Sensitivities are of second order and one layer's at a time, so they only propose: candidates are
 //   - every uniform network that fits and is not narrower than another one that does,
 //   - the integer program's answers: as measured, with the narrowest widths left out, with weights or activations
-//     counting more,
-//   - and neighbours of the best one so far: the program's answers where most layers keep their widths and the others'
+//     counting more, or large sensitivities,
+//   - and neighbours of the nearest one so far: the program's answers where most layers keep their widths and the
+//   others'
 //     sensitivities are changed at random, which takes bits from one layer and gives them to another.
 // Each is quantized and planned as it is, and what its layers really cost replaces what was expected. Of those within
 // the budget that use it up, the one with the least divergence from the float model's logits on `check` wins: images

@@ -1,6 +1,7 @@
 #include "eqo/quantizer/option_table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -172,7 +173,7 @@ bool OptionTable::matches(const Layer& layer, const Option& o, unsigned weights,
 }
 
 Tempering OptionTable::trusting() const {
-  return {std::vector<double>(layers_.size(), 1.0), std::vector<double>(layers_.size(), 1.0), 0, 0, {}};
+  return {std::vector<double>(layers_.size(), 1.0), std::vector<double>(layers_.size(), 1.0), 0, 0, 1, {}};
 }
 
 Choice OptionTable::uniform(unsigned weights, unsigned activations, unsigned edge_bits) const {
@@ -230,8 +231,9 @@ std::vector<OptionTable::Way> OptionTable::ways(const std::vector<std::size_t>& 
         for (const std::size_t i : fit) {
           Way next = w;
           next.sum.cost += options[i].cost;
-          next.sum.loss +=
+          const double sum =
               tempering.weights[l] * options[i].weights_part + tempering.activations[l] * options[i].activations_part;
+          next.sum.loss += std::pow(sum, tempering.power);
           next.options.push_back(i);
           longer.push_back(std::move(next));
         }

@@ -14,11 +14,12 @@ namespace eqo::quant {
 // One option of every layer, by its index.
 using Choice = std::vector<std::size_t>;
 
-// How much the sensitivities are trusted: factors for each layer's weights and activations, the narrowest widths, and
-// layers that keep an option (with all that share its activations).
+// How much the sensitivities are trusted: factors for each layer's weights and activations, the power that a layer's
+// sum counts with, the narrowest widths, and layers that keep an option (with all that share its activations).
 struct Tempering {
   std::vector<double> weights, activations;  // one a layer
   unsigned least_weights = 0, least_activations = 0;
+  double power = 1;
   std::vector<std::optional<std::size_t>> kept;  // one a layer, or empty
 };
 
