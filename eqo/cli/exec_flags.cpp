@@ -36,6 +36,13 @@ void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
                  "The link that protocols are chosen for: lan, wan, or BITS_PER_S,RTT (default: --network)");
   cmd.add_option("--disable-pass", flags.disabled,
                  "Leave a rewriting pass out; may be repeated (see 'eqo plan --passes')");
+  cmd.add_option("--framework", flags.framework,
+                 "Run the plan and the protocols of another system on this engine, to compare")
+      ->check(CLI::IsMember({"eqo", "cryptflow2", "sirnn"}))
+      ->capture_default_str();
+  cmd.add_option("--fixed-point-bits", flags.fixed_point_bits, "Ring of --framework cryptflow2")
+      ->check(CLI::Range(16, 64))
+      ->capture_default_str();
   cmd.add_option("--reveal", flags.reveal, "What the client learns: logits, or the label alone")
       ->check(CLI::IsMember({"logits", "label"}))
       ->capture_default_str();
@@ -47,11 +54,17 @@ Offer load_offer(const std::string& path, const ExecFlags& flags, const std::opt
   const std::optional<OtKind> kind = forced_ot(flags.ot);
   ExecOptions exec = flags.options;
   exec.ot.kind = kind.value_or(OtKind::kSilent);
+  exec.framework = parse_framework(flags.framework).value_or(Framework::kEqo);
+  if (is_peer(exec.framework)) {  // IKNP, and nothing before an image comes
+    exec.ot = {.kind = OtKind::kSoftSpoken, .softspoken_k = 1};
+    exec.prefetch = 0;
+  }
   Model model = load_model(path);
   const Digest digest = model_digest(model);
+  model = framework_model(std::move(model), {exec.framework, flags.fixed_point_bits});
   Offer offer = make_offer(std::move(model), digest, exec, flags.reveal == "label" ? Reveal::kLabel : Reveal::kLogits,
                            {{flags.disabled.begin(), flags.disabled.end()}, link}, observer);
-  offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
+  if (!is_peer(exec.framework)) offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
   return offer;
 }
 

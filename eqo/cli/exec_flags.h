@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "eqo/framework/framework_model.h"
 #include "eqo/net/simulated_link.h"
 #include "eqo/planner/exec_options.h"
 #include "eqo/runtime/session.h"
@@ -16,7 +17,8 @@ namespace eqo::cli {
 // Flags that choose how a session computes; plan, serve and local share them, so that equal flags give equal plans.
 struct ExecFlags {
   ExecOptions options;
-  std::string reveal = "logits", ot = "auto", optimize_for;
+  std::string reveal = "logits", ot = "auto", optimize_for, framework = "eqo";
+  unsigned fixed_point_bits = kFixedPointBits;
   std::vector<std::string> disabled;
 };
 void add_exec_flags(CLI::App& cmd, ExecFlags& flags);

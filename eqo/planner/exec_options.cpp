@@ -10,11 +10,12 @@ constexpr unsigned kMostLevels = 8;
 
 }  // namespace
 
-// kind | k | silent set of the server's COTs | of the client's | tree levels | prefetch
+// kind | k | silent set of the server's COTs | of the client's | tree levels | prefetch | framework
 Bytes serialize(const ExecOptions& o) {
   Bytes out;
-  for (const unsigned v : {static_cast<unsigned>(o.ot.kind), o.ot.softspoken_k, unsigned{o.ot.silent_set[0]},
-                           unsigned{o.ot.silent_set[1]}, o.compare.levels, unsigned{o.prefetch}})
+  for (const unsigned v :
+       {static_cast<unsigned>(o.ot.kind), o.ot.softspoken_k, unsigned{o.ot.silent_set[0]}, unsigned{o.ot.silent_set[1]},
+        o.compare.levels, unsigned{o.prefetch}, static_cast<unsigned>(o.framework)})
     out.push_back(static_cast<std::byte>(v));
   return out;
 }
@@ -30,8 +31,9 @@ ExecOptions parse_exec_options(std::span<const std::byte> bytes) {
   o.ot.silent_set = {at(2), at(3)};
   o.compare.levels = at(4);
   o.prefetch = at(5);
-  const bool good =
-      at(1) >= 1 && at(1) <= 8 && at(2) < kLpnSetCount && at(3) < kLpnSetCount && at(4) >= 1 && at(4) <= kMostLevels;
+  o.framework = static_cast<Framework>(at(6));
+  const bool good = at(1) >= 1 && at(1) <= 8 && at(2) < kLpnSetCount && at(3) < kLpnSetCount && at(4) >= 1 &&
+                    at(4) <= kMostLevels && at(6) < kFrameworks.size();
   if (!good)
     throw protocol_error("the server's session parameters are out of range", "use the same version on both sides");
   return o;

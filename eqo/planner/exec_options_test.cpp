@@ -19,6 +19,7 @@ TEST(ExecOptions, AllValuesSurviveTheirBytes) {
         o.ot.silent_set = {static_cast<std::uint8_t>(k % 4), static_cast<std::uint8_t>(levels % 4)};
         o.compare.levels = levels;
         o.prefetch = static_cast<std::uint8_t>(prefetch);
+        o.framework = kFrameworks[(k + levels) % kFrameworks.size()];
         const Bytes bytes = serialize(o);
         ASSERT_EQ(bytes.size(), kExecOptionsBytes);
         EXPECT_EQ(parse_exec_options(bytes), o);
@@ -34,6 +35,7 @@ TEST(ExecOptions, EveryOtherByteIsRefused) {
       const bool allowed = at == 0              ? value <= static_cast<unsigned>(OtKind::kSilent)
                            : at == 2 || at == 3 ? value < 4
                            : at == 5            ? true
+                           : at == 6            ? value < kFrameworks.size()
                                                 : value >= 1 && value <= 8;
       if (allowed) {
         EXPECT_EQ(serialize(parse_exec_options(bytes)), bytes);

@@ -28,7 +28,7 @@ OtOptions choose_ot(const PublicPlan& plan, const ExecOptions& exec, const std::
   const double rate = known ? link->bits_per_second : kDefaultRate;
   if (!kind && !known) kind = OtKind::kSilent;
   OtSchedule::Need total{};
-  for (const std::vector<OtSchedule::Need>& part : {setup_needs(plan), online_needs(plan, exec, 1)})
+  for (const std::vector<OtSchedule::Need>& part : {setup_needs(plan, exec), online_needs(plan, exec, 1)})
     for (const OtSchedule::Need& n : part)
       for (std::size_t p = 0; p < 2; ++p) total[p] += n[p];
   OtOptions best = exec.ot;

@@ -3,6 +3,7 @@
 #include "eqo/core/bits.h"
 #include "eqo/core/error.h"
 #include "eqo/model/local_ops.h"
+#include "eqo/planner/peer_step_cost.h"
 #include "eqo/planner/step_params.h"
 
 namespace eqo {
@@ -37,10 +38,10 @@ std::uint64_t tensor_words(const Node& node, std::uint64_t batch) {
   return size * batch;
 }
 
-std::vector<OtSchedule::Need> setup_needs(const PublicPlan& plan) {
+std::vector<OtSchedule::Need> setup_needs(const PublicPlan& plan, const ExecOptions& options) {
   std::vector<OtSchedule::Need> out;
   for (const Node& node : plan.nodes)
-    out.push_back(dry_run([&](CostMeter& m) { step_setup_protocol(m, plan, node); }).cots);
+    out.push_back(dry_run([&](CostMeter& m) { step_setup_protocol(m, plan, node, options); }).cots);
   return out;
 }
 
@@ -67,12 +68,16 @@ SessionPlan::SessionPlan(const PublicPlan& plan, const ExecOptions& options, con
     for (const Party p : {Party::kServer, Party::kClient}) meter_.clock()->work(p, how.work->base_ots);
   pool_.setup(meter_);
   setup_.session = take();
-  schedule_.begin(setup_needs(plan), prefetch_need(plan, options));
+  if (is_peer(options.framework)) {
+    peer_session_cost(meter_);
+    add(setup_.setup_cots, take());
+  }
+  schedule_.begin(setup_needs(plan, options), prefetch_need(plan, options));
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const Node& node = plan.nodes[i];
     make(schedule_.before(i), setup_.setup_cots);
     work_of(node, 0, false);
-    step_setup_protocol(meter_, plan, node);
+    step_setup_protocol(meter_, plan, node, options_);
     no_work();
     const PartCost part = take();
     setup_.steps.push_back({node.name, node.layer, op_name(node.op), part.cost, {}, part.seconds, 0});
@@ -144,7 +149,7 @@ void SessionPlan::work_of(const Node& node, std::uint64_t batch, bool online) {
     for (const Party p : {Party::kServer, Party::kClient}) clock.work(p, seconds);
   };
   if (!online) {
-    const Cost keys = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan_, node); });
+    const Cost keys = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan_, node, options_); });
     both(rates.key * static_cast<double>(keys.cots[0] + keys.cots[1]));
     return;
   }

@@ -19,7 +19,7 @@ inline constexpr std::uint64_t kControlBytes = 16;
 
 // The protocol of one step, without the making of its COTs: exactly the sends and COTs of the executor.
 // kControlBytes and the opening of the result are not part of a step.
-void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node);
+void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options);
 void step_online_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options,
                           std::uint64_t batch);
 
@@ -32,7 +32,7 @@ Cost dry_run(const Protocol& protocol) {
 }
 
 // The COTs of every step, in order, for an OtSchedule.
-std::vector<OtSchedule::Need> setup_needs(const PublicPlan& plan);
+std::vector<OtSchedule::Need> setup_needs(const PublicPlan& plan, const ExecOptions& options);
 std::vector<OtSchedule::Need> online_needs(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch);
 // What the setup makes ahead: all COTs of a first batch of options.prefetch images.
 OtSchedule::Need prefetch_need(const PublicPlan& plan, const ExecOptions& options);

@@ -102,7 +102,7 @@ TEST(PlanCost, AProductByHand) {
   EXPECT_EQ(cost.opening.cost.bytes[client], 0U);
   EXPECT_EQ(cost.online.total_bytes(), framed_bytes(16) + framed_bytes((bits + 7) / 8) + framed_bytes(2));
   EXPECT_EQ(cost.online.flights, 2U);  // request and row together, then the answer
-  const Cost setup = dry_run([&](CostMeter& m) { step_setup_protocol(m, model.plan, model.plan.nodes[1]); });
+  const Cost setup = dry_run([&](CostMeter& m) { step_setup_protocol(m, model.plan, model.plan.nodes[1], {}); });
   EXPECT_EQ(setup.cots[client], 16U);
   EXPECT_EQ(setup.cots[1 - client], 0U);
   EXPECT_EQ(setup.total_bytes(), framed_bytes(2));  // corrections of the choices

@@ -85,7 +85,7 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
     const Node& node = plan.nodes[i];
     words[i] = tensor_words(node, batch);
     alive += words[i];
-    const Cost setup = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan, node); });
+    const Cost setup = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan, node, options); });
     keys += 16 * (setup.cots[0] + setup.cots[1]);
     // The words of input and output, and what the protocols keep of them.
     std::uint64_t step = 0;

@@ -1,5 +1,6 @@
 #include "eqo/core/error.h"
 #include "eqo/model/local_ops.h"
+#include "eqo/planner/peer_step_cost.h"
 #include "eqo/planner/plan_cost.h"
 #include "eqo/planner/step_params.h"
 #include "eqo/protocols/argmax.h"
@@ -12,13 +13,14 @@
 
 namespace eqo {
 
-void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node) {
-  if (node.op != Op::kConv) return;
+void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options) {
+  if (node.op != Op::kConv || is_peer(options.framework)) return;
   ot_product_setup_cost(meter, product_spec(conv_spec(plan, node)));
 }
 
 void step_online_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options,
                           std::uint64_t batch) {
+  if (is_peer(options.framework)) return peer_step_cost(meter, plan, node, options.framework, batch);
   if (node.op == Op::kInput || is_local(node.op)) return;
   const TensorType& in = input_type(plan, node);
   const std::uint64_t n = tensor_words(node, batch);

@@ -1,7 +1,7 @@
 #include "eqo/runtime/executor.h"
 
-#include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "eqo/core/error.h"
 #include "eqo/kernels/pooling.h"
@@ -13,6 +13,8 @@
 #include "eqo/protocols/maximum.h"
 #include "eqo/protocols/relu.h"
 #include "eqo/protocols/truncate.h"
+#include "eqo/runtime/layer_secrets.h"
+#include "eqo/runtime/peer_steps.h"
 
 namespace eqo {
 namespace {
@@ -36,20 +38,13 @@ class Meter {
   Clock::time_point start_;
 };
 
-// [batch][k] -> [k][batch]
-Words transposed(std::span<const Word> x, std::size_t batch, std::size_t k) {
-  Words out(x.size());
-  for (std::size_t b = 0; b < batch; ++b)
-    for (std::size_t j = 0; j < k; ++j) out[j * batch + b] = x[b * k + j];
-  return out;
-}
-
 }  // namespace
 
 SecureExecutor::SecureExecutor(Context& ctx, const PublicPlan& plan, const ExecOptions& options, const Model* model)
     : ctx_(ctx), plan_(plan), options_(options), model_(model) {
   if ((ctx.party == Party::kServer) != (model != nullptr))
     throw internal_error("the server, and only the server, has a model");
+  if (is_peer(options.framework)) peer_ = std::make_unique<PeerSteps>(ctx, plan, options.framework, model);
   layers_.resize(plan.nodes.size());
   reports_.resize(plan.nodes.size());
   last_use_.assign(plan.nodes.size(), 0);
@@ -73,21 +68,24 @@ void SecureExecutor::setup() {
   const auto make = [this](const OtSchedule::Need& need) {
     make_cots(need, cots_.setup_bytes, cots_.setup_flights, cots_.setup_seconds);
   };
-  schedule_.begin(setup_needs(plan_), prefetch_need(plan_, options_));
+  if (peer_) {
+    ctx_.channel.set_scope("base OTs of KKOT");
+    const Meter meter(ctx_.channel);
+    peer_->setup();
+    meter.add(cots_.setup_bytes, cots_.setup_flights, cots_.setup_seconds);
+  }
+  schedule_.begin(setup_needs(plan_, options_), prefetch_need(plan_, options_));
   for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
     const Node& node = plan_.nodes[i];
     make(schedule_.before(i));
-    if (node.op != Op::kConv) continue;
+    if (node.op != Op::kConv || peer_) continue;
     ctx_.channel.set_scope(node.name + " (setup)");
     const Meter meter(ctx_.channel);
     const ConvSpec spec = conv_spec(plan_, node);
     if (ctx_.party == Party::kServer) {
-      const NodeSecrets& secrets = model_->secrets[i];
-      layers_[i].codes.assign(secrets.weights.begin(), secrets.weights.end());
-      Words bias(secrets.bias.size());
-      std::transform(secrets.bias.begin(), secrets.bias.end(), bias.begin(),
-                     [&](std::int64_t b) { return node.type.ring().from_signed(b); });
-      layers_[i].product = make_ot_convolution_server(spec, layers_[i].codes, bias);
+      LayerSecrets secrets = layer_secrets(node, model_->secrets[i]);
+      layers_[i].codes = std::move(secrets.codes);
+      layers_[i].product = make_ot_convolution_server(spec, layers_[i].codes, secrets.bias);
     } else {
       layers_[i].product = make_ot_convolution_client(spec);
     }
@@ -144,6 +142,7 @@ Words SecureExecutor::step(std::size_t index, std::span<const Words> tensors, st
     }
     return apply_local(node, types, inputs, batch, ctx_.party == Party::kServer, ctx_.threads);
   }
+  if (peer_) return peer_->step(index, x, batch);
   const CompareOptions compare = compare_options(node, options_);
   switch (node.op) {
     case Op::kConv:
@@ -163,7 +162,7 @@ Words SecureExecutor::step(std::size_t index, std::span<const Words> tensors, st
                       tensor_words(node, batch), compare);
     case Op::kArgMax: {
       const auto k = static_cast<std::size_t>(in.shape.size());
-      return argmax(ctx_, in.ring(), transposed(x, batch, k), k, batch, compare);
+      return argmax(ctx_, in.ring(), values_by_position(x, batch, k), k, batch, compare);
     }
     default:
       throw internal_error(std::string("no protocol for the step ") + op_name(node.op));

@@ -10,6 +10,7 @@
 
 namespace eqo {
 
+class PeerSteps;
 class SecretConvolution;
 
 // Runs a quantized network on shares, step by step, for either party. The result is the twin's, bit for bit, and the
@@ -57,6 +58,7 @@ class SecureExecutor {
     std::unique_ptr<SecretConvolution> product;
   };
   std::vector<Layer> layers_;
+  std::unique_ptr<PeerSteps> peer_;  // null: EQO's own protocols
   std::vector<std::size_t> last_use_;
   std::vector<StepReport> reports_;
   StepReport cots_;

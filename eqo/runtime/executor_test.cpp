@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <future>
 #include <memory>
@@ -250,7 +251,7 @@ void PrintTo(const Shard& s, std::ostream* out) {
   const bool silent = s.options.ot.kind == OtKind::kSilent;
   *out << s.graphs << " graphs from " << s.first << ", " << (silent ? "silent" : "SoftSpoken") << ", k "
        << s.options.ot.softspoken_k << ", levels " << s.options.compare.levels << ", prefetch "
-       << int{s.options.prefetch} << ", threads " << s.threads;
+       << int{s.options.prefetch} << ", threads " << s.threads << ", " << framework_name(s.options.framework);
 }
 
 // All of k and of the levels that suffice for any width, paired differently in the second half; every eighth shard with
@@ -274,9 +275,34 @@ std::vector<Shard> shards(std::uint64_t first, std::uint64_t graphs_each, unsign
   return all;
 }
 
+ExecOptions peer_options(Framework framework) {
+  ExecOptions options;
+  options.framework = framework;
+  options.ot.softspoken_k = 1;
+  options.prefetch = 0;
+  return options;
+}
+
+// The peers' steps are those of graph.h but for fused ones, on any plan.
+std::vector<Shard> peer_shards(std::uint64_t graphs_each) {
+  std::vector<Shard> all;
+  for (const Framework framework : kFrameworks)
+    for (unsigned threads = 1; is_peer(framework) && threads <= 2; ++threads)
+      all.push_back({1 + graphs_each * all.size(), graphs_each, peer_options(framework), threads});
+  return all;
+}
+
+bool fused(const PublicPlan& plan) {
+  return std::ranges::any_of(plan.nodes, [](const Node& n) { return n.op == Op::kRequantize; });
+}
+
 // What a server makes of a model: most graphs with some of the passes, for some link.
 Model rewritten(std::uint64_t seed, const ExecOptions& exec) {
   Model model = testing::random_model(seed);
+  if (is_peer(exec.framework)) {
+    while (fused(model.plan)) model = testing::random_model(seed += 1'000'000);
+    return model;
+  }
   if (seed % 5 == 0) return model;
   PassOptions options;
   std::uint64_t bits = seed * 0x9e3779b97f4a7c15;
@@ -309,7 +335,7 @@ void run_graph(TwoParties& parties, std::uint64_t seed, bool first, std::uint64_
 
 void run_shard(const Shard& shard) {
   const std::uint64_t graphs_a_session = shard.options.ot.kind == OtKind::kSilent ? 1 : 8;
-  const PlanCost any = plan_cost(testing::random_model(1).plan, shard.options, 1);
+  const PlanCost any = plan_cost(testing::dot_product({1}, 0, 8, 4).plan, shard.options, 1);
   std::unique_ptr<TwoParties> parties;
   std::uint64_t counter = 0;
   for (std::uint64_t i = 0; i < shard.graphs; ++i) {
@@ -333,6 +359,8 @@ class RandomGraphs : public ::testing::TestWithParam<Shard> {};
 TEST_P(RandomGraphs, PrivateIsTheTwinAndTrafficIsThePlan) { run_shard(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Shards, RandomGraphs, ::testing::ValuesIn(shards(1, 64, 16)));
 
+INSTANTIATE_TEST_SUITE_P(Peers, RandomGraphs, ::testing::ValuesIn(peer_shards(40)));
+
 // The same with ten times as many other graphs; run with --gtest_also_run_disabled_tests.
 class Sweep : public ::testing::TestWithParam<Shard> {};
 TEST_P(Sweep, DISABLED_PrivateIsTheTwinAndTrafficIsThePlan) { run_shard(GetParam()); }
@@ -340,14 +368,16 @@ INSTANTIATE_TEST_SUITE_P(Shards, Sweep, ::testing::ValuesIn(shards(100'000, 320,
 
 // Results, shares and sizes at the edges of the values.
 TEST(Executor, SmallModelsWithObviousResults) {
-  TwoParties parties({}, 1);
-  std::uint64_t counter = 0;
-  for (const Model& model : {testing::dot_product({1, -2, 3}, 7, 20, 8), testing::scaled_sum(64, 0),
-                             testing::scaled_sum(16, 3), testing::max_of_two(8), testing::arg_max(10, 12)}) {
-    SCOPED_TRACE(model.plan.nodes.back().name);
-    Checked checked(parties, model, model.plan);
-    checked.setup(counter == 0);
-    for (std::uint64_t seed = 0; seed < 5; ++seed) checked.batch(++counter, seed, 2);
+  for (const Framework framework : kFrameworks) {
+    TwoParties parties(is_peer(framework) ? peer_options(framework) : ExecOptions{}, 1);
+    std::uint64_t counter = 0;
+    for (const Model& model : {testing::dot_product({1, -2, 3}, 7, 20, 8), testing::scaled_sum(64, 0),
+                               testing::scaled_sum(16, 3), testing::max_of_two(8), testing::arg_max(10, 12)}) {
+      SCOPED_TRACE(model.plan.nodes.back().name);
+      Checked checked(parties, model, model.plan);
+      checked.setup(counter == 0);
+      for (std::uint64_t seed = 0; seed < 5; ++seed) checked.batch(++counter, seed, 2);
+    }
   }
 }
 

@@ -85,7 +85,11 @@ Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exe
     plan.nodes.push_back(std::move(node));
     model.secrets.emplace_back();
   }
-  run_passes(model, exec, passes, observer);
+  if (is_peer(exec.framework)) {
+    validate(model);  // a peer's plan stays as framework_model() made it
+  } else {
+    run_passes(model, exec, passes, observer);
+  }
   Offer offer;
   offer.plan_bytes = serialize_plan(plan);
   offer.model = std::move(model);

@@ -31,7 +31,8 @@ struct Offer {
   unsigned threads = 1;
 };
 
-// With kLabel the plan ends in kArgMax, so that nobody learns the logits. Then the passes rewrite the plan. Throws
+// With kLabel the plan ends in kArgMax, so that nobody learns the logits. Then the passes rewrite the plan, unless it
+// is a peer's. Throws
 // usage_error if the plan already ends in kArgMax and logits are asked for, or for passes that do not exist.
 enum class Reveal { kLogits, kLabel };
 Offer make_offer(Model model, const Digest& model_digest, const ExecOptions& exec, Reveal reveal,

@@ -1,0 +1,56 @@
+#include "eqo/planner/peer_step_cost.h"
+
+#include <string>
+
+#include "eqo/core/error.h"
+#include "eqo/model/local_ops.h"
+#include "eqo/ot/kkot.h"
+#include "eqo/peers/extend.h"
+#include "eqo/peers/relu.h"
+#include "eqo/peers/truncate.h"
+#include "eqo/planner/peer_params.h"
+#include "eqo/planner/plan_cost.h"
+#include "eqo/protocols/argmax.h"
+#include "eqo/protocols/maximum.h"
+
+namespace eqo {
+
+void peer_session_cost(CostMeter& meter) { kkot_setup_cost(meter); }
+
+void peer_step_cost(CostMeter& meter, const PublicPlan& plan, const Node& node, Framework framework,
+                    std::uint64_t batch) {
+  if (node.op == Op::kInput || is_local(node.op)) return;
+  const TensorType& in = input_type(plan, node);
+  const std::uint64_t n = tensor_words(node, batch);
+  switch (node.op) {
+    case Op::kConv: {
+      const ConvSpec spec = conv_spec(plan, node);
+      peers::convolution_cost(meter, spec, product_choice(framework, spec), batch);
+      return;
+    }
+    case Op::kRelu:
+      peers::relu_cost(meter, in.ring(), n);
+      return;
+    case Op::kTruncate:
+      peers::truncate_cost(meter, in.ring(), n, node.shift, peer_knowledge(in));
+      return;
+    case Op::kTruncateReduce:
+      peers::truncate_reduce_cost(meter, in.ring(), n, node.shift);
+      return;
+    case Op::kExtend:
+      peers::extend_cost(meter, in.ring(), node.type.ring(), n, peer_knowledge(in));
+      return;
+    case Op::kMaxPool:
+      max_tree_by_cost(window_size(node), n, [&](std::uint64_t m) { peers::relu_cost(meter, in.ring(), m); });
+      return;
+    case Op::kArgMax:
+      argmax_by_cost(meter, in.ring(), static_cast<std::size_t>(in.shape.size()), batch,
+                  [&](std::uint64_t m) { peers::drelu_cost(meter, in.ring(), m); });
+      return;
+    default:
+      throw model_error("the step '" + node.name + "' (" + op_name(node.op) + ") is not one of " +
+                        std::string(framework_name(framework)) + "'s");
+  }
+}
+
+}  // namespace eqo
