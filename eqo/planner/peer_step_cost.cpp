@@ -45,12 +45,21 @@ void peer_step_cost(CostMeter& meter, const PublicPlan& plan, const Node& node, 
       return;
     case Op::kArgMax:
       argmax_by_cost(meter, in.ring(), static_cast<std::size_t>(in.shape.size()), batch,
-                  [&](std::uint64_t m) { peers::drelu_cost(meter, in.ring(), m); });
+                     [&](std::uint64_t m) { peers::drelu_cost(meter, in.ring(), m); });
       return;
     default:
       throw model_error("the step '" + node.name + "' (" + op_name(node.op) + ") is not one of " +
                         std::string(framework_name(framework)) + "'s");
   }
+}
+
+std::uint64_t peer_step_memory(const PublicPlan& plan, const Node& node, Framework framework, std::uint64_t batch) {
+  if (node.op == Op::kInput || is_local(node.op)) return 0;
+  const Cost cost = dry_run([&](CostMeter& m) { peer_step_cost(m, plan, node, framework, batch); });
+  const std::uint64_t corrections = cost.cots[0] + cost.cots[1];  // a byte each
+  if (node.op == Op::kConv) return corrections;
+  // Of a comparison: tables, leaves and triples, about 20 bytes for each digit of four bits.
+  return corrections + 5 * input_type(plan, node).ring_bits * tensor_words(node, batch);
 }
 
 }  // namespace eqo

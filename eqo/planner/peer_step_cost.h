@@ -9,5 +9,7 @@ namespace eqo {
 void peer_session_cost(CostMeter& meter);  // once a session: KKOT's base OTs
 void peer_step_cost(CostMeter& meter, const PublicPlan& plan, const Node& node, Framework framework,
                     std::uint64_t batch);
+// What the step's protocol holds besides its inputs and output, from above.
+std::uint64_t peer_step_memory(const PublicPlan& plan, const Node& node, Framework framework, std::uint64_t batch);
 
 }  // namespace eqo

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "eqo/planner/peer_step_cost.h"
 #include "eqo/planner/step_params.h"
 
 namespace eqo {
@@ -98,6 +99,7 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
     } else {
       step += 8 * 6 * words[i];
     }
+    if (is_peer(options.framework)) step += peer_step_memory(plan, node, options.framework, batch);
     largest_step = std::max(largest_step, step + 8 * alive);
     for (const int in : node.inputs)
       if (last_use[static_cast<std::size_t>(in)] == i) {
