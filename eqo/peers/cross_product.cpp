@@ -43,20 +43,21 @@ void for_pieces(const CrossShape& s, const F& body) {
 std::size_t lanes_of(unsigned width) { return width <= 32 ? 4 : 2; }
 std::size_t pad_blocks(unsigned width, std::uint64_t cols) { return (cols + lanes_of(width) - 1) / lanes_of(width); }
 
-// The first `cols` words of a pad, not reduced.
+// The first out.size() words of a pad, not reduced.
 void pad_words(std::span<const Block> pad, unsigned width, std::span<Word> out) {
-  std::size_t c = 0;
-  if (lanes_of(width) == 2) {
-    for (; c + 2 <= out.size(); c += 2) {
-      out[c] = pad[c / 2].lo;
-      out[c + 1] = pad[c / 2].hi;
-    }
-    if (c < out.size()) out[c] = pad[c / 2].lo;
-    return;
+  const std::size_t lanes = lanes_of(width), whole = out.size() / lanes;
+  Word* to = out.data();
+  for (std::size_t b = 0; b < whole; ++b, to += lanes) {
+    to[0] = pad[b].lo;
+    to[lanes / 2] = pad[b].hi;
+    if (lanes == 2) continue;
+    to[1] = pad[b].lo >> 32;
+    to[3] = pad[b].hi >> 32;
   }
-  for (; c < out.size(); ++c) {
-    const Word half = c % 4 < 2 ? pad[c / 4].lo : pad[c / 4].hi;
-    out[c] = half >> (c % 2 * 32);
+  for (std::size_t c = whole * lanes; c < out.size(); ++c) {
+    const std::size_t lane = c % lanes;
+    const Word half = 2 * lane < lanes ? pad[whole].lo : pad[whole].hi;
+    out[c] = lanes == 4 ? half >> (lane % 2 * 32) : half;
   }
 }
 
