@@ -100,6 +100,9 @@ void add_fine_tune_flags(CLI::App& cmd, FineTuneFlags& flags) {
       ->needs(epochs)
       ->group(group);
   cmd.add_option("--checkpoint", o.checkpoint, "File written after every epoch")->needs(epochs)->group(group);
+  cmd.add_option("--start", o.start, "Checkpoint of an earlier run, whose weights this one begins with")
+      ->needs(epochs)
+      ->group(group);
   cmd.add_flag("--resume,!--no-resume", o.resume, "Go on from the checkpoint if there is one (default)")->group(group);
   cmd.add_option("--test-every", o.test_every, "Epochs between tests")
       ->check(CLI::Range(1, 100000))

@@ -19,7 +19,7 @@ namespace eqo {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::uint64_t kRun = 42;
+constexpr std::uint64_t kRun = 42, kSubject = 43;
 
 class CheckpointTest : public ::testing::Test {
  protected:
@@ -42,7 +42,7 @@ class CheckpointTest : public ::testing::Test {
   }
 
   fs::path folder_;
-  const Checkpoint good_{kRun, 7, {1.5F, -0.0F, 3e-30F}};
+  const Checkpoint good_{kRun, kSubject, 7, {1.5F, -0.0F, 3e-30F}};
 };
 
 TEST_F(CheckpointTest, ReadsWhatItWrote) {
@@ -53,15 +53,30 @@ TEST_F(CheckpointTest, ReadsWhatItWrote) {
   EXPECT_EQ(back.state, good_.state);
 }
 
+TEST_F(CheckpointTest, ItsStateIsForEveryRunOfTheSubject) {
+  save_checkpoint(path(), good_);
+  EXPECT_EQ(load_state(path(), kSubject, 3), good_.state);
+  const auto category = [&](std::uint64_t subject, std::size_t size) {
+    try {
+      load_state(path(), subject, size);
+    } catch (const Error& e) {
+      return e.category();
+    }
+    return Category::kInternal;
+  };
+  EXPECT_EQ(category(kSubject + 1, 3), Category::kUsage);
+  EXPECT_EQ(category(kSubject, 4), Category::kData);
+}
+
 TEST_F(CheckpointTest, OtherRunsAndShapesAreRefused) {
   save_checkpoint(path(), good_);
   EXPECT_EQ(load_category(kRun + 1), Category::kUsage);
   EXPECT_EQ(load_category(kRun, 4), Category::kData);
   EXPECT_EQ(load_category(kRun, 2), Category::kData);
   EXPECT_EQ(load_category(kRun, 3, 6), Category::kData);
-  save_checkpoint(path(), {kRun, 0, good_.state});
+  save_checkpoint(path(), {kRun, kSubject, 0, good_.state});
   EXPECT_EQ(load_category(), Category::kData);
-  save_checkpoint(path(), {kRun, 1, {1, std::numeric_limits<float>::quiet_NaN(), 2}});
+  save_checkpoint(path(), {kRun, kSubject, 1, {1, std::numeric_limits<float>::quiet_NaN(), 2}});
   EXPECT_EQ(load_category(), Category::kData);
   fs::remove(path());
   EXPECT_EQ(load_category(), Category::kData);
@@ -96,7 +111,7 @@ TEST_F(CheckpointTest, AFullDiskKeepsTheOldFile) {
     const rlimit limit{1000, 1000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     try {
-      save_checkpoint(path(), {kRun, 8, std::vector<float>(1000, 1.0F)});
+      save_checkpoint(path(), {kRun, kSubject, 8, std::vector<float>(1000, 1.0F)});
     } catch (const Error& e) {
       ::_exit(static_cast<int>(e.category()));
     }

@@ -25,9 +25,7 @@ void check_options(const FineTuneOptions& o) {
   if (o.test_every < 1) throw usage_error("the test set is evaluated every 1 or more epochs");
 }
 
-// Everything that the result of a run depends on.
-std::uint64_t run_digest(const quant::TuneProblem& problem, const Preprocess& preprocess, const Sampler& data,
-                         const FineTuneOptions& o) {
+std::uint64_t problem_digest(const quant::TuneProblem& problem) {
   RunDigest d;
   for (const quant::DraftNode& n : problem.nodes) {
     d.add(static_cast<std::uint64_t>(n.node.op));
@@ -43,6 +41,15 @@ std::uint64_t run_digest(const quant::TuneProblem& problem, const Preprocess& pr
     for (const std::vector<std::int64_t>& tap : l.levels)
       for (const std::int64_t v : tap) d.add(v);
   }
+  return d.value();
+}
+
+// Everything that the result of a run depends on.
+std::uint64_t run_digest(std::uint64_t problem, const std::vector<float>& state, const Preprocess& preprocess,
+                         const Sampler& data, const FineTuneOptions& o) {
+  RunDigest d;
+  d.add(problem);
+  for (const float v : state) d.add(static_cast<double>(v));
   for (const std::int64_t v : {std::int64_t{o.epochs}, std::int64_t{o.batch}, std::int64_t{o.augmentation.pad},
                                std::int64_t{o.augmentation.flip}, std::int64_t{o.threads}, std::int64_t{o.gradual}})
     d.add(v);
@@ -95,7 +102,9 @@ FineTuneResult fine_tune(const quant::TuneProblem& problem, const Preprocess& pr
   if (test != nullptr && check) test_data.emplace(*test, preprocess, classes);
 
   QuantNet net(problem, {options.temperature, options.distillation, options.range_penalty, options.threads});
-  const std::uint64_t run = run_digest(problem, preprocess, data, options);
+  const std::uint64_t subject = problem_digest(problem);
+  if (!options.start.empty()) net.start_from(load_state(options.start, subject, net.state_size()));
+  const std::uint64_t run = run_digest(subject, net.state(), preprocess, data, options);
   FineTuneResult result;
   if (!options.checkpoint.empty() && options.resume && std::filesystem::exists(options.checkpoint)) {
     const Checkpoint c = load_checkpoint(options.checkpoint, run, net.state_size(), options.epochs);
@@ -128,7 +137,7 @@ FineTuneResult fine_tune(const quant::TuneProblem& problem, const Preprocess& pr
         result.epochs_done = now.epoch;
         result.loss = now.loss;
         result.train_accuracy = now.train_accuracy;
-        if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, now.epoch, net.state()});
+        if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, subject, now.epoch, net.state()});
         if (test_data && (now.epoch == options.epochs || now.epoch % options.test_every == 0))
           p.test = result.test = verdict();
         tell(now);

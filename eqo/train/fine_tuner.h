@@ -32,6 +32,7 @@ struct FineTuneOptions {
   int test_every = 1;      // epochs between evaluations of the exported model; the last epoch always is
   std::string checkpoint;  // written after every epoch; empty: none
   bool resume = true;      // continue from the checkpoint if the file exists
+  std::string start;       // a checkpoint of another run on the same problem: what it learned is the start of this one
 };
 
 // What the integer twin of the exported model does on the test set.

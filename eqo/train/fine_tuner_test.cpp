@@ -139,6 +139,18 @@ TEST(FineTuner, ContinuesAsIfItHadNotBeenInterrupted) {
     const FineTuneResult again = fine_tune(problem, options.preprocess, data, nullptr, o);
     EXPECT_EQ(again.resumed_from, o.epochs);
     EXPECT_EQ(again.tuned.factor, whole.tuned.factor);
+    // Another run may begin where this one ended, and is a run of its own.
+    FineTuneOptions more = other;
+    more.checkpoint.clear();
+    more.start = file;
+    more.learning_rate = 1e-12;
+    more.scale_rate = 0;
+    const FineTuneResult further = fine_tune(problem, options.preprocess, data, nullptr, more);
+    EXPECT_EQ(further.resumed_from, 0);
+    for (std::size_t i = 0; i < whole.tuned.layers.size(); ++i)
+      EXPECT_EQ(further.tuned.layers[i].values, whole.tuned.layers[i].values);
+    more.checkpoint = file;
+    EXPECT_THROW(fine_tune(problem, options.preprocess, data, nullptr, more), Error);
     return whole.tuned;
   };
   quantize(graph, data, options);

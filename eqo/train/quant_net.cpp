@@ -300,4 +300,14 @@ void QuantNet::set_state(std::span<const float> values) {
   });
 }
 
+void QuantNet::start_from(std::span<const float> values) {
+  set_state(values);
+  const at::NoGradGuard no_grad;
+  impl_->steps = 0;
+  for (const Trained& t : impl_->trained) {
+    t.first.zero_();
+    t.second.zero_();
+  }
+}
+
 }  // namespace eqo

@@ -52,6 +52,8 @@ class QuantNet {
   std::size_t state_size() const;
   std::vector<float> state() const;
   void set_state(std::span<const float> values);
+  // The parameters of a state; steps and moments begin anew.
+  void start_from(std::span<const float> values);
 
  private:
   struct Impl;

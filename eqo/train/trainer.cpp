@@ -126,7 +126,7 @@ TrainResult train(FloatGraph& graph, const Dataset& train, const Dataset* test, 
         result.epochs_done = now.epoch;
         result.loss = now.loss;
         result.train_accuracy = now.train_accuracy;
-        if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, now.epoch, net.state()});
+        if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, {run, run, now.epoch, net.state()});
         if (test_data && (now.epoch == options.epochs || now.epoch % options.test_every == 0))
           p.test_accuracy = result.test_accuracy = accuracy(net, *test_data, static_cast<std::size_t>(classes));
         tell(now);
