@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "eqo/model/model_io.h"
+#include "eqo/planner/he_choice.h"
 #include "eqo/planner/ot_choice.h"
 
 namespace eqo::cli {
@@ -15,11 +16,23 @@ std::optional<OtKind> forced_ot(const std::string& name) {
   return {};
 }
 
+Products parse_products(const std::string& name) {
+  return name == "he" ? Products::kHe : name == "auto" ? Products::kAuto : Products::kOt;
+}
+
 }  // namespace
 
 void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
   cmd.add_option("--ot", flags.ot, "OT extension: silent (few bytes), softspoken (little computation), or auto")
       ->check(CLI::IsMember({"auto", "silent", "softspoken"}))
+      ->capture_default_str();
+  cmd.add_option("--products", flags.products,
+                 "Convolutions by OTs (ot), homomorphic encryption (he), or each by what is cheaper (auto)")
+      ->check(CLI::IsMember({"auto", "ot", "he"}))
+      ->capture_default_str();
+  cmd.add_option("--he-images", flags.he_images,
+                 "Most images of a session with homomorphic products: more need more noise to hide the weights")
+      ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
   cmd.add_option("--softspoken-k", flags.options.ot.softspoken_k,
                  "SoftSpoken: 128/k bits an OT; larger is fewer bytes and more computation; 1 is IKNP")
@@ -61,9 +74,13 @@ Offer load_offer(const std::string& path, const ExecFlags& flags, const std::opt
   }
   Model model = load_model(path);
   const Digest digest = model_digest(model);
+  const Products products = parse_products(flags.products);
+  if (products != Products::kOt && is_peer(exec.framework))
+    throw usage_error("--products is EQO's own", "leave it or --framework out");
+  if (products != Products::kOt) exec.he = choose_he(model.plan, flags.he_images);
   model = framework_model(std::move(model), {exec.framework, flags.fixed_point_bits});
   Offer offer = make_offer(std::move(model), digest, exec, flags.reveal == "label" ? Reveal::kLabel : Reveal::kLogits,
-                           {{flags.disabled.begin(), flags.disabled.end()}, link}, observer);
+                           {{flags.disabled.begin(), flags.disabled.end()}, link, products}, observer);
   if (!is_peer(exec.framework)) offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
   return offer;
 }

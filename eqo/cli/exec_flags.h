@@ -17,8 +17,9 @@ namespace eqo::cli {
 // Flags that choose how a session computes; plan, serve and local share them, so that equal flags give equal plans.
 struct ExecFlags {
   ExecOptions options;
-  std::string reveal = "logits", ot = "auto", optimize_for, framework = "eqo";
+  std::string reveal = "logits", ot = "auto", products = "ot", optimize_for, framework = "eqo";
   unsigned fixed_point_bits = kFixedPointBits;
+  std::uint32_t he_images = 16;
   std::vector<std::string> disabled;
 };
 void add_exec_flags(CLI::App& cmd, ExecFlags& flags);

@@ -50,13 +50,14 @@ struct TensorType {
   friend bool operator==(const TensorType&, const TensorType&) = default;
 };
 
-// How the protocol of a non-linear step goes about it. Its result does not depend on it, what it costs does; chosen by
-// the passes (passes/passes.h). Linear steps keep the defaults.
+// How the protocol of a step goes about it. Its result does not depend on it, what it costs does; chosen by the passes
+// (passes/passes.h). Local steps keep the defaults, and convolutions all but `homomorphic`.
 struct Method {
   std::uint8_t levels = 0;    // most levels of its comparisons' AND trees; 0: the session's default
   bool use_interval = false;  // rely on the input's proven interval (kTruncate, kExtend, kRequantize)
   bool staged = true;         // kRequantize: fewer bytes; false: fewer flights
   bool merged = false;        // its first and last messages travel with the rows of the products around it
+  bool homomorphic = false;   // kConv: by homomorphic encryption instead of OTs
   friend bool operator==(const Method&, const Method&) = default;
 };
 

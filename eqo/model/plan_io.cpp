@@ -74,7 +74,8 @@ void write_node(ByteWriter& w, const Node& node) {
   w.u8(node.relu ? 1 : 0);
   const Method& m = node.method;
   w.u8(m.levels);
-  w.u8(static_cast<std::uint8_t>((m.use_interval ? 1U : 0U) | (m.staged ? 2U : 0U) | (m.merged ? 4U : 0U)));
+  w.u8(static_cast<std::uint8_t>((m.use_interval ? 1U : 0U) | (m.staged ? 2U : 0U) | (m.merged ? 4U : 0U) |
+                                 (m.homomorphic ? 8U : 0U)));
 }
 
 Node read_node(ByteReader& r, std::uint16_t minor) {
@@ -117,10 +118,11 @@ Node read_node(ByteReader& r, std::uint16_t minor) {
   node.relu = relu == 1;
   node.method.levels = r.u8();
   const std::uint8_t flags = r.u8();
-  if (flags > 7) r.fail("an unknown method");
+  if (flags > 15) r.fail("an unknown method");
   node.method.use_interval = (flags & 1U) != 0;
   node.method.staged = (flags & 2U) != 0;
   node.method.merged = (flags & 4U) != 0;
+  node.method.homomorphic = (flags & 8U) != 0;
   return node;
 }
 

@@ -42,7 +42,10 @@ void check_unused(const Node& node) {
   require(node.op == Op::kTruncate || node.op == Op::kTruncateReduce || requantize || node.shift == 0, "shift");
   require(requantize || !node.relu, "ReLU flag");
   const bool shares_only = node.op == Op::kInput || node.op == Op::kConv || is_local(node.op);
-  require(!shares_only || node.method == Method{}, "method");
+  Method product;
+  product.homomorphic = conv && node.method.homomorphic;
+  require(!shares_only || node.method == product, "method");
+  require(conv || !node.method.homomorphic, "homomorphic product");
   const bool knows = node.op == Op::kTruncate || node.op == Op::kExtend || requantize;
   require(knows || !node.method.use_interval, "method that relies on an interval");
   require(requantize || node.method.staged, "method without stages");

@@ -12,7 +12,8 @@
 namespace eqo {
 
 std::span<const Pass> passes() {
-  static constexpr std::array<Pass, 6> kPasses{{
+  static constexpr std::array<Pass, 7> kPasses{{
+      {"products", "convolutions by OTs or homomorphic encryption", eqo::pass::choose_products},
       {"share-extend", "one extension serves all readers of a tensor", eqo::pass::share_extensions},
       {"pool-split", "overlapping maxima by rows, then by columns", eqo::pass::split_pools},
       {"fuse", "ReLU, requantization and extension in one step", eqo::pass::fuse},
@@ -31,7 +32,7 @@ void run_passes(Model& model, const ExecOptions& exec, const PassOptions& option
     throw usage_error(fmt::format("there is no pass '{}'", name), "known: " + known);
   }
   validate(model);
-  const PassContext context{exec, options.link};
+  const PassContext context{exec, options.link, options.products};
   for (const Pass& pass : passes()) {
     if (options.disabled.contains(pass.name)) continue;
     if (!observer) {
@@ -56,6 +57,7 @@ std::string describe(const PublicPlan& plan) {
     if (n.method.use_interval) how += " interval";
     if (n.op == Op::kRequantize) how += n.method.staged ? " staged" : " direct";
     if (n.method.levels != 0) how += fmt::format(" levels={}", n.method.levels);
+    if (n.method.homomorphic) how += " homomorphic";
     if (n.method.merged) how += " merged";
     out += fmt::format("{:>4} {:<14} Z{:<3} {:<12} <- {:<8} [{}, {}]{}  {}\n", i, op_name(n.op), n.type.ring_bits,
                        n.type.shape.to_string(), inputs, n.type.lo, n.type.hi, how, n.name);

@@ -16,9 +16,14 @@ namespace eqo {
 // them before it offers a model; its public plan is then the optimized one, so that the client has nothing to choose.
 // What changes the numbers (Winograd or direct products, the rings' widths, how residual branches are aligned) is the
 // quantizer's: see QuantPass in quantizer/quantizer.h.
+// How convolutions are computed: all by OTs, all by homomorphic encryption, or each by what is over first (without a
+// link: what takes fewer bytes).
+enum class Products { kOt, kHe, kAuto };
+
 struct PassContext {
   const ExecOptions& exec;
   std::optional<LinkSpec> link;  // what the protocols' methods are chosen for; none: bytes, at few flights
+  Products products = Products::kOt;
 };
 
 struct Pass {
@@ -32,6 +37,7 @@ std::span<const Pass> passes();
 struct PassOptions {
   std::set<std::string> disabled;
   std::optional<LinkSpec> link;
+  Products products = Products::kOt;
 };
 
 // Called after each pass that is not disabled, with the model before and after it.

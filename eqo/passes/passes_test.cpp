@@ -103,6 +103,39 @@ TEST(Passes, GiveTheSameOutputsInEveryCombination) {
   }
 }
 
+TEST(Passes, ProductsAreHomomorphicWhereThatIsCheaperOrAskedFor) {
+  const auto count = [](const Model& model) {
+    return std::count_if(model.plan.nodes.begin(), model.plan.nodes.end(),
+                         [](const Node& n) { return n.method.homomorphic; });
+  };
+  const auto convolutions = [](const Model& model) {
+    return std::count_if(model.plan.nodes.begin(), model.plan.nodes.end(),
+                         [](const Node& n) { return n.op == Op::kConv; });
+  };
+  std::ptrdiff_t chosen = 0, left = 0, forced = 0;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "random_model(" << seed << ")");
+    const Model before = testing::random_model(seed);
+    Model by_ots = before, by_choice = before, by_he = before;
+    run_passes(by_ots, {}, {{}, {}, Products::kOt});
+    EXPECT_EQ(count(by_ots), 0);
+    run_passes(by_choice, {}, {{}, {}, Products::kAuto});
+    chosen += count(by_choice);
+    left += convolutions(by_choice) - count(by_choice);
+    try {
+      run_passes(by_he, {}, {{}, {}, Products::kHe});
+    } catch (const Error& e) {
+      EXPECT_EQ(e.category(), Category::kModel);  // a ring beyond 32 bits
+      continue;
+    }
+    EXPECT_EQ(count(by_he), convolutions(by_he));
+    forced += count(by_he);
+  }
+  EXPECT_GT(left, 0);
+  EXPECT_GT(forced, 0);
+  EXPECT_GT(chosen, 0);
+}
+
 TEST(Passes, WithAllOfThemDisabledTheModelStays) {
   PassOptions none;
   for (const Pass& p : passes()) none.disabled.insert(p.name);

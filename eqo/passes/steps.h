@@ -4,6 +4,8 @@
 // The passes themselves, one function each; see passes().
 namespace eqo::pass {
 
+// How each convolution is computed.
+void choose_products(Model& model, const PassContext& context);
 // A ReLU of what is proven non-negative does nothing and goes; steps rely on proven intervals from now on.
 void use_intervals(Model& model, const PassContext& context);
 // Several extensions of one tensor become one to the widest ring; the others reduce its result.

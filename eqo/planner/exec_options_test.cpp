@@ -20,6 +20,7 @@ TEST(ExecOptions, AllValuesSurviveTheirBytes) {
         o.compare.levels = levels;
         o.prefetch = static_cast<std::uint8_t>(prefetch);
         o.framework = kFrameworks[(k + levels) % kFrameworks.size()];
+        o.he = {5 * k, 27 * levels};
         const Bytes bytes = serialize(o);
         ASSERT_EQ(bytes.size(), kExecOptionsBytes);
         EXPECT_EQ(parse_exec_options(bytes), o);
@@ -36,6 +37,8 @@ TEST(ExecOptions, EveryOtherByteIsRefused) {
                            : at == 2 || at == 3 ? value < 4
                            : at == 5            ? true
                            : at == 6            ? value < kFrameworks.size()
+                           : at == 7            ? value <= 40
+                           : at == 8            ? value <= 218
                                                 : value >= 1 && value <= 8;
       if (allowed) {
         EXPECT_EQ(serialize(parse_exec_options(bytes)), bytes);

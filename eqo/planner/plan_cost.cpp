@@ -28,6 +28,23 @@ void add(PartCost& sum, const PartCost& part) {
   sum.seconds += part.seconds;
 }
 
+// Of a homomorphic product: what each side computes, spread over the messages it is done for.
+WorkPerByte he_work_per_byte(const HeConvPlan& plan, std::uint64_t batch, const WorkRates& rates) {
+  const Cost cost = dry_run([&](CostMeter& m) { he_convolution_online_cost(m, plan, batch); });
+  const HeWork work = he_convolution_work(plan, batch);
+  constexpr auto kServer = static_cast<std::size_t>(Party::kServer);
+  constexpr auto kClient = static_cast<std::size_t>(Party::kClient);
+  const auto inputs = static_cast<double>(work.inputs) / static_cast<double>(cost.bytes[kClient]);
+  const auto results = static_cast<double>(work.results) / static_cast<double>(cost.bytes[kServer]);
+  const auto terms = static_cast<double>(work.terms) / static_cast<double>(cost.bytes[kServer]);
+  WorkPerByte out;
+  out.send[kClient] = inputs * rates.he_input;
+  out.receive[kServer] = inputs * rates.he_input;
+  out.send[kServer] = results * rates.he_answer + terms * rates.he_term;
+  out.receive[kClient] = results * rates.he_answer;
+  return out;
+}
+
 }  // namespace
 
 std::uint64_t tensor_words(const Node& node, std::uint64_t batch) {
@@ -72,6 +89,8 @@ SessionPlan::SessionPlan(const PublicPlan& plan, const ExecOptions& options, con
     peer_session_cost(meter_);
     add(setup_.setup_cots, take());
   }
+  he_keys_setup_cost(meter_, he_layers(plan, options));
+  setup_.he_keys = take();
   schedule_.begin(setup_needs(plan, options), prefetch_need(plan, options));
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const Node& node = plan.nodes[i];
@@ -149,6 +168,11 @@ void SessionPlan::work_of(const Node& node, std::uint64_t batch, bool online) {
     for (const Party p : {Party::kServer, Party::kClient}) clock.work(p, seconds);
   };
   if (!online) {
+    if (node.method.homomorphic) {
+      const HeWork work = he_convolution_work(he_plan(plan_, node, options_), 1);
+      clock.work(Party::kServer, rates.he_weight * static_cast<double>(work.weights));
+      return;
+    }
     const Cost keys = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan_, node, options_); });
     both(rates.key * static_cast<double>(keys.cots[0] + keys.cots[1]));
     return;
@@ -157,7 +181,9 @@ void SessionPlan::work_of(const Node& node, std::uint64_t batch, bool online) {
   constexpr auto kServer = static_cast<std::size_t>(Party::kServer);
   constexpr auto kClient = static_cast<std::size_t>(Party::kClient);
   WorkPerByte work;
-  if (node.op == Op::kConv) {
+  if (node.method.homomorphic) {
+    work = he_work_per_byte(he_plan(plan_, node, options_), batch, rates);
+  } else if (node.op == Op::kConv) {
     work.send[kClient] = rates.product_client;
     work.receive[kServer] = rates.product_server;
   } else {

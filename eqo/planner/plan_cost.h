@@ -55,6 +55,7 @@ struct StepCost {
 struct PlanCost {
   std::vector<StepCost> steps;       // one a node
   PartCost session;                  // base OTs (setup)
+  PartCost he_keys;                  // public keys of homomorphic products (setup)
   PartCost setup_cots, online_cots;  // the making of COTs
   PartCost ready;                    // the server's word that ends the setup
   PartCost request, opening;         // online, once a batch

@@ -31,6 +31,7 @@ RunReport planned_report(const PublicPlan& plan, const PlanCost& cost, const Cos
   };
   r.layers.push_back(session_row("handshake", {handshake, 0}, {}));
   r.layers.push_back(session_row("base OTs", cost.session, {}));
+  if (cost.he_keys.cost.total_bytes() != 0) r.layers.push_back(session_row("public keys", cost.he_keys, {}));
   r.layers.push_back(session_row("correlated OTs", cost.setup_cots, cost.online_cots));
   for (std::size_t i = 0; i < cost.steps.size(); ++i) {
     const StepCost& s = cost.steps[i];
@@ -76,7 +77,7 @@ std::string first_difference(const RunReport& planned, const RunReport& counted)
 
 std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch) {
   constexpr std::uint64_t kBase = std::uint64_t{48} << 20;  // the program, its libraries and I/O queues
-  std::uint64_t keys = 0, largest_step = 0;
+  std::uint64_t keys = 0, he_weights = 0, largest_step = 0;
   std::vector<std::size_t> last_use(plan.nodes.size(), 0);
   for (std::size_t i = 0; i < plan.nodes.size(); ++i)
     for (const int in : plan.nodes[i].inputs) last_use[static_cast<std::size_t>(in)] = i;
@@ -90,7 +91,15 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
     keys += 16 * (setup.cots[0] + setup.cots[1]);
     // The words of input and output, and what the protocols keep of them.
     std::uint64_t step = 0;
-    if (node.op == Op::kConv) {
+    if (node.method.homomorphic) {
+      // Transformed weights, up to what the keys allow for all layers; ciphertexts, both halves, and answers.
+      const HeConvPlan he = he_plan(plan, node, options);
+      const HeWork work = he_convolution_work(he, batch);
+      const std::uint64_t polynomial = he.params.primes.size() * he.params.degree * sizeof(std::uint32_t);
+      he_weights = std::min(he_weights + work.weights * polynomial, kHeWeightBytes);
+      step +=
+          3 * work.inputs * polynomial + work.results * he_answer_bytes(he.params, he.params.degree) + 8 * 6 * words[i];
+    } else if (node.op == Op::kConv) {
       const ConvShape shape = conv_shape(plan, node);
       const std::uint64_t taps = node.domain == ConvDomain::kWinograd
                                      ? 4
@@ -109,7 +118,7 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
   }
   SessionPlan session(plan, options);
   session.next(batch);
-  return kBase + keys + session.cot_memory_bytes() + largest_step;
+  return kBase + keys + he_weights + session.cot_memory_bytes() + largest_step;
 }
 
 std::uint64_t peak_rss_bytes() {

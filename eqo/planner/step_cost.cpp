@@ -14,7 +14,7 @@
 namespace eqo {
 
 void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options) {
-  if (node.op != Op::kConv || is_peer(options.framework)) return;
+  if (node.op != Op::kConv || is_peer(options.framework) || node.method.homomorphic) return;
   ot_product_setup_cost(meter, product_spec(conv_spec(plan, node)));
 }
 
@@ -27,6 +27,7 @@ void step_online_protocol(CostMeter& meter, const PublicPlan& plan, const Node& 
   const CompareOptions compare = compare_options(node, options);
   switch (node.op) {
     case Op::kConv:
+      if (node.method.homomorphic) return he_convolution_online_cost(meter, he_plan(plan, node, options), batch);
       ot_product_online_cost(meter, product_spec(conv_spec(plan, node)), batch);
       return;
     case Op::kRelu:

@@ -2,6 +2,7 @@
 #include "eqo/model/graph.h"
 #include "eqo/planner/exec_options.h"
 #include "eqo/protocols/convolution.h"
+#include "eqo/protocols/he_product.h"
 #include "eqo/protocols/requantize.h"
 
 namespace eqo {
@@ -21,6 +22,19 @@ inline ConvShape conv_shape(const PublicPlan& plan, const Node& node) {
 
 inline ConvSpec conv_spec(const PublicPlan& plan, const Node& node) {
   return {conv_shape(plan, node), node.type.ring(), node.codes};
+}
+
+// Of a convolution whose method is homomorphic.
+inline HeConvPlan he_plan(const PublicPlan& plan, const Node& node, const ExecOptions& exec) {
+  return plan_he_convolution(conv_spec(plan, node), exec.he);
+}
+
+// Of all of them, in the steps' order; empty if there is none.
+inline std::vector<HeParams> he_layers(const PublicPlan& plan, const ExecOptions& exec) {
+  std::vector<HeParams> out;
+  for (const Node& node : plan.nodes)
+    if (node.method.homomorphic) out.push_back(he_plan(plan, node, exec).params);
+  return out;
 }
 
 // How a step's comparisons are done: the node's method over the session's defaults.

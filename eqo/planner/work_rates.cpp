@@ -3,11 +3,13 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <numeric>
 #include <thread>
 #include <vector>
 
 #include "eqo/net/memory_transport.h"
 #include "eqo/planner/plan_cost.h"
+#include "eqo/protocols/he_product.h"
 #include "eqo/protocols/ot_product.h"
 #include "eqo/protocols/requantize.h"
 
@@ -22,6 +24,12 @@ constexpr RequantizeSpec kRequantize{.from = Ring(14), .to = Ring(14), .shift = 
 
 // A layer of ResNet-32's middle, with 2-bit weights.
 ProductSpec product_spec() { return {{16, 32, 32, 256, Ring(14)}, {WeightCode{{0, 1}, {1, -1}, 0, 0}}}; }
+
+// The same layer with nothing to gain from more than 4 bits.
+ConvSpec conv_spec() {
+  return {
+      {{32, 16, 16}, 32, 1, {3, 3, 1, 1, 1, 1, 1, 1}, ConvDomain::kDirect}, Ring(14), {WeightCode::twos_complement(4)}};
+}
 
 class Stopwatch {
  public:
@@ -41,6 +49,50 @@ void meet(Channel& channel) {
   std::array<std::byte, 1> byte{};
   channel.send(byte);
   channel.recv(byte);
+}
+
+// Of homomorphic products. Each side's steps take their time apart from messages: what one does is the other's wait.
+void measure_he(Context& ctx, Stopwatch& watch, WorkRates& w) {
+  const HeConvPlan plan = plan_he_convolution(conv_spec(), {.log_revealed = 20, .min_modulus_bits = 90});
+  const HeParams& params = plan.params;
+  const auto ring = make_he_ring(params);
+  const HeClientKey key(ring, ctx.prg);
+  const HePublicKey public_key(ring, key.public_key(ctx.prg));
+  constexpr std::size_t kInputs = 8;
+  const Words messages(kInputs * params.degree);
+  const auto each = [](double seconds, std::size_t n) { return seconds / static_cast<double>(n); };
+  meet(ctx.channel);
+  watch.lap();
+  const Bytes sent = key.encrypt(params, messages, ctx.prg);
+  const double encrypt = each(watch.lap(), kInputs);
+  const HeInputs inputs(*ring, kInputs, sent);
+  w.he_input = std::max(encrypt, each(watch.lap(), kInputs));
+
+  HeWeights weights(ring);
+  WipedVector<std::int32_t> polynomial(params.degree);
+  polynomial[params.degree / 2] = 1;
+  std::vector<HeTerm> terms;
+  watch.lap();
+  for (std::uint32_t i = 0; i < kInputs; ++i) terms.push_back({i, static_cast<std::uint32_t>(weights.add(polynomial))});
+  w.he_weight = each(watch.lap(), kInputs);
+
+  std::vector<std::uint32_t> needed(params.degree / 4);
+  std::iota(needed.begin(), needed.end(), 0U);
+  const Words mask(needed.size());
+  const auto answer = [&](std::size_t n) {
+    watch.lap();
+    const Bytes bytes =
+        he_answer(params, public_key, inputs, weights, std::span(terms).first(n), needed, mask, ctx.prg);
+    const double seconds = watch.lap();
+    return std::pair(bytes, seconds);
+  };
+  answer(1);  // warms the buffers
+  const auto [one, short_time] = answer(1);
+  const auto [all, long_time] = answer(kInputs);
+  w.he_term = std::max(0.0, each(long_time - short_time, kInputs - 1));
+  watch.lap();
+  key.decrypt(params, one, needed);
+  w.he_answer = std::max(short_time, watch.lap());
 }
 
 // One party's part; the seconds of each.
@@ -81,6 +133,8 @@ WorkRates run_party(Party party, std::unique_ptr<Transport> transport, const OtO
   for (std::uint64_t i = 0; i < kRounds; ++i) product->online(ctx, 2 + i, 1, v);
   w.product_client = w.product_server = watch.lap() / static_cast<double>(kRounds * rows.total_bytes());
 
+  measure_he(ctx, watch, w);
+
   const Words y(kElements);
   const Cost steps = dry_run([&](CostMeter& m) { requantize_cost(m, kRequantize, kElements, {}); });
   meet(channel);
@@ -118,8 +172,10 @@ WorkRates measure_work_rates(const OtOptions& options) {
   other.join();
   if (failed) std::rethrow_exception(failed);
   WorkRates w;
-  for (double WorkRates::*field : {&WorkRates::base_ots, &WorkRates::cot, &WorkRates::key, &WorkRates::product_client,
-                                   &WorkRates::product_server, &WorkRates::non_linear, &WorkRates::element})
+  for (double WorkRates::*field :
+       {&WorkRates::base_ots, &WorkRates::cot, &WorkRates::key, &WorkRates::product_client, &WorkRates::product_server,
+        &WorkRates::he_input, &WorkRates::he_term, &WorkRates::he_answer, &WorkRates::he_weight, &WorkRates::non_linear,
+        &WorkRates::element})
     w.*field = std::max(client.*field, server.*field);
   return w;
 }

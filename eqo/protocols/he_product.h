@@ -8,6 +8,7 @@
 #include "eqo/he/conv_layout.h"
 #include "eqo/he/he_cipher.h"
 #include "eqo/protocols/convolution.h"
+#include "eqo/protocols/he_options.h"
 
 namespace eqo {
 
@@ -29,13 +30,6 @@ namespace eqo {
 //
 // Source: Huang, Lu, Hong, Ding, "Cheetah", USENIX Security 2022, section 3; differences in he_params.h, conv_layout.h.
 
-// The session's public choices.
-struct HeOptions {
-  unsigned log_revealed = 20;     // at most 2^this result coefficients in a session
-  unsigned min_modulus_bits = 0;  // so that layers share a key
-  friend bool operator==(const HeOptions&, const HeOptions&) = default;
-};
-
 // What both parties derive of a layer. Throws model_error where no parameters fit: rings beyond 32 bits, weights beyond
 // 23, windows larger than a polynomial.
 struct HeConvPlan {
@@ -45,12 +39,15 @@ struct HeConvPlan {
 };
 HeConvPlan plan_he_convolution(const ConvSpec& spec, const HeOptions& options);
 
+// What the server may spend on weights that are transformed once a session; those beyond are transformed for every
+// batch.
+inline constexpr std::uint64_t kHeWeightBytes = std::uint64_t{1} << 28;
+
 // The keys of a session, shared by its layers, and its budget of revealed coefficients.
 class HeKeys {
  public:
-  // The layers' parameters; all with the same log_revealed. weight_bytes: what the server may spend on weights that
-  // are transformed once; those beyond are transformed for every batch.
-  explicit HeKeys(std::span<const HeParams> layers, std::uint64_t weight_bytes = std::uint64_t{1} << 28);
+  // The layers' parameters; all with the same log_revealed.
+  explicit HeKeys(std::span<const HeParams> layers, std::uint64_t weight_bytes = kHeWeightBytes);
   HeKeys(const HeKeys&) = delete;
   HeKeys& operator=(const HeKeys&) = delete;
   void setup(Context& ctx);  // once

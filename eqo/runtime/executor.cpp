@@ -74,6 +74,13 @@ void SecureExecutor::setup() {
     peer_->setup();
     meter.add(cots_.setup_bytes, cots_.setup_flights, cots_.setup_seconds);
   }
+  if (const std::vector<HeParams> layers = he_layers(plan_, options_); !layers.empty()) {
+    ctx_.channel.set_scope("public keys");
+    const Meter meter(ctx_.channel);
+    he_keys_ = std::make_unique<HeKeys>(layers);
+    he_keys_->setup(ctx_);
+    meter.add(he_keys_report_.setup_bytes, he_keys_report_.setup_flights, he_keys_report_.setup_seconds);
+  }
   schedule_.begin(setup_needs(plan_, options_), prefetch_need(plan_, options_));
   for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
     const Node& node = plan_.nodes[i];
@@ -85,9 +92,14 @@ void SecureExecutor::setup() {
     if (ctx_.party == Party::kServer) {
       LayerSecrets secrets = layer_secrets(node, model_->secrets[i]);
       layers_[i].codes = std::move(secrets.codes);
-      layers_[i].product = make_ot_convolution_server(spec, layers_[i].codes, secrets.bias);
+      layers_[i].product =
+          node.method.homomorphic
+              ? make_he_convolution_server(he_plan(plan_, node, options_), layers_[i].codes, secrets.bias, *he_keys_)
+              : make_ot_convolution_server(spec, layers_[i].codes, secrets.bias);
     } else {
-      layers_[i].product = make_ot_convolution_client(spec);
+      layers_[i].product = node.method.homomorphic
+                               ? make_he_convolution_client(he_plan(plan_, node, options_), *he_keys_)
+                               : make_ot_convolution_client(spec);
     }
     layers_[i].product->setup(ctx_);
     meter.add(reports_[i].setup_bytes, reports_[i].setup_flights, reports_[i].setup_seconds);

@@ -10,6 +10,7 @@
 
 namespace eqo {
 
+class HeKeys;
 class PeerSteps;
 class SecretConvolution;
 
@@ -43,6 +44,8 @@ class SecureExecutor {
   const std::vector<StepReport>& reports() const { return reports_; }
   // The same of the making of COTs, which belongs to no step.
   const StepReport& cots() const { return cots_; }
+  // And of the public keys of homomorphic products.
+  const StepReport& he_keys() const { return he_keys_report_; }
 
  private:
   Words step(std::size_t index, std::span<const Words> tensors, std::uint64_t batch, std::uint64_t counter);
@@ -57,11 +60,12 @@ class SecureExecutor {
     WipedVector<std::uint16_t> codes;  // the server's weights, as the product wants them
     std::unique_ptr<SecretConvolution> product;
   };
+  std::unique_ptr<HeKeys> he_keys_;  // null: no homomorphic product
   std::vector<Layer> layers_;
   std::unique_ptr<PeerSteps> peer_;  // null: EQO's own protocols
   std::vector<std::size_t> last_use_;
   std::vector<StepReport> reports_;
-  StepReport cots_;
+  StepReport cots_, he_keys_report_;
   OtSchedule schedule_;
 };
 

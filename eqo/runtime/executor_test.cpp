@@ -20,6 +20,7 @@
 #include "eqo/net/simulated_link.h"
 #include "eqo/net/testing/expect_error.h"
 #include "eqo/passes/passes.h"
+#include "eqo/planner/step_params.h"
 #include "eqo/runtime/control.h"
 
 namespace eqo {
@@ -314,9 +315,23 @@ Model rewritten(std::uint64_t seed, const ExecOptions& exec) {
   return model;
 }
 
+// Every convolution that can be homomorphic is.
+void make_homomorphic(PublicPlan& plan, const ExecOptions& exec) {
+  for (Node& node : plan.nodes) {
+    if (node.op != Op::kConv) continue;
+    try {
+      he_plan(plan, node, exec);
+      node.method.homomorphic = true;
+    } catch (const Error& e) {
+      if (e.category() != Category::kModel) throw;
+    }
+  }
+}
+
 // One graph: a batch; sometimes more batches under the same keys, sometimes the same plan with other weights.
 void run_graph(TwoParties& parties, std::uint64_t seed, bool first, std::uint64_t& counter) {
-  const Model model = rewritten(seed, parties.options());
+  Model model = rewritten(seed, parties.options());
+  if (seed % 3 == 0) make_homomorphic(model.plan, parties.options());
   Checked checked(parties, model, model.plan);
   checked.setup(first);
   checked.batch(++counter, seed * 100, 1 + seed % 3);

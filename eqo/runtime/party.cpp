@@ -138,6 +138,13 @@ RunReport PartyState::counted() const {
                       .setup_bytes = bytes_between({}, after_base_),
                       .flights = after_base_.flights,
                       .seconds = base_seconds_});
+  const SecureExecutor::StepReport& keys = executor_->he_keys();
+  if (keys.setup_bytes != 0)
+    r.layers.push_back({.name = "public keys",
+                        .op = "session",
+                        .setup_bytes = keys.setup_bytes,
+                        .flights = keys.setup_flights,
+                        .seconds = keys.setup_seconds});
   const SecureExecutor::StepReport& cots = executor_->cots();
   r.layers.push_back({.name = "correlated OTs",
                       .op = "session",

@@ -7,6 +7,7 @@
 #include "eqo/core/error.h"
 #include "eqo/model/types.h"
 #include "eqo/net/handshake.h"
+#include "eqo/planner/he_choice.h"
 #include "eqo/runtime/control.h"
 #include "eqo/runtime/party.h"
 
@@ -110,18 +111,30 @@ SessionSummary serve_session(std::unique_ptr<Transport> transport, const Offer& 
   if (offer.max_batch < 1 || offer.max_batch > kMaxBatch)
     throw usage_error("the largest batch must be 1.." + std::to_string(kMaxBatch));
   check_memory(plan, offer.exec, 1, offer.max_memory_bytes);
-  const std::uint32_t max_batch = affordable_batch(plan, offer.exec, offer.max_batch, offer.max_memory_bytes);
+  // No more images than the noise of homomorphic products was made for.
+  const std::uint64_t he_limit = he_images(plan, offer.exec.he);
+  const bool limited =
+      std::any_of(plan.nodes.begin(), plan.nodes.end(), [](const Node& n) { return n.method.homomorphic; });
+  const std::uint64_t max_images = !limited                ? offer.max_images
+                                   : offer.max_images == 0 ? he_limit
+                                                           : std::min(offer.max_images, he_limit);
+  if (limited && he_limit == 0)
+    throw usage_error("the session's homomorphic products are made for less than one image");
+  const std::uint32_t max_batch = affordable_batch(
+      plan, offer.exec,
+      static_cast<std::uint32_t>(limited ? std::min<std::uint64_t>(offer.max_batch, he_limit) : offer.max_batch),
+      offer.max_memory_bytes);
   const auto start = std::chrono::steady_clock::now();
   server_handshake(*transport, hello, fresh_nonce(prg));
   PartyState party(Party::kServer, std::move(transport), std::move(prg), plan, offer.exec, &offer.model, offer.threads,
                    offer.plan_bytes.size(), params.size(), start);
   try {
-    party.setup({max_batch, offer.max_images});
+    party.setup({max_batch, max_images});
     for (std::uint64_t counter = 1;; ++counter) {
       const Request request = party.next_request(max_batch, counter);
       if (request.kind == Request::Kind::kGoodbye) break;
-      if (offer.max_images != 0 && party.images() + request.batch > offer.max_images)
-        throw policy_error("the session's budget of " + std::to_string(offer.max_images) + " images is used up");
+      if (max_images != 0 && party.images() + request.batch > max_images)
+        throw policy_error("the session's budget of " + std::to_string(max_images) + " images is used up");
       party.run_batch({}, request, observer);
     }
     return party.finish();
