@@ -6,10 +6,10 @@
 namespace eqo::pass {
 namespace {
 
-// Seconds of computation of both parties together: docs/performance.md. Constants, so that a plan made ahead is the
-// plan of the run.
+// Seconds of computation of both parties together, about what docs/performance.md and docs/homomorphic.md measure.
+// Constants, so that a plan made ahead is the plan of the run.
 constexpr double kRowByteSeconds = 1e-9, kCotSeconds = 40e-9;
-constexpr double kHeInputSeconds = 300e-6, kHeTermSeconds = 8e-6, kHeAnswerSeconds = 500e-6;
+constexpr double kHeInputSeconds = 120e-6, kHeTermSeconds = 8e-6, kHeAnswerSeconds = 150e-6;
 
 // What a convolution takes: the first image's bytes, setup and COTs included, or with a link its time.
 double price(const PublicPlan& plan, const Node& node, const PassContext& context) {

@@ -118,7 +118,10 @@ TEST(Traffic, EveryChoiceIsPlanned) {
                                    {"--ot", "softspoken", "--tree-levels", "2"},
                                    {"--ot", "softspoken", "--optimize-for", "10M,100ms"},
                                    {"--ot", "softspoken", "--disable-pass", "fuse", "--disable-pass", "merge"},
-                                   {"--ot", "softspoken", "--disable-pass", "intervals", "--batch", "3"}};
+                                   {"--ot", "softspoken", "--disable-pass", "intervals", "--batch", "3"},
+                                   {"--ot", "softspoken", "--products", "he"},
+                                   {"--ot", "silent", "--products", "auto"},
+                                   {"--ot", "softspoken", "--products", "auto", "--optimize-for", "1G,1ms"}};
   std::set<std::string> seen;
   for (const Words& choice : choices) {
     std::string name;
@@ -130,6 +133,7 @@ TEST(Traffic, EveryChoiceIsPlanned) {
     seen.insert(bytes_and_flights(plan).dump());
   }
   EXPECT_EQ(seen.size(), choices.size()) << "each choice changes what crosses the wire";
+  EXPECT_EQ(run_eqo({"plan", model, "--products", "he", "--framework", "sirnn"}).code, 2);
 }
 
 TEST(Traffic, PassesArePrintedAndUnknownOnesRefused) {
@@ -141,7 +145,7 @@ TEST(Traffic, PassesArePrintedAndUnknownOnesRefused) {
     EXPECT_NE(printed.out.find(text), std::string::npos) << text;
   const Ended refused = run_eqo({"plan", model, "--disable-pass", "fusion"});
   EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("known: share-extend, pool-split, fuse"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("known: products, share-extend, pool-split, fuse"), std::string::npos) << refused.err;
 }
 
 TEST(Traffic, DoesNotDependOnTheImage) {
