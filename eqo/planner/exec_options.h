@@ -16,7 +16,7 @@ struct ExecOptions {
   CompareOptions compare;     // of steps whose method does not say; its price and roles follow from the rest
   std::uint8_t prefetch = 1;  // images whose COTs the setup makes
   Framework framework = Framework::kEqo;
-  HeOptions he;               // of the convolutions whose method is homomorphic
+  HeOptions he;  // of the convolutions whose method is homomorphic
   friend bool operator==(const ExecOptions&, const ExecOptions&) = default;
 };
 
