@@ -16,6 +16,12 @@ std::optional<OtKind> forced_ot(const std::string& name) {
   return {};
 }
 
+std::vector<std::string> framework_names() {
+  std::vector<std::string> names;
+  for (const Framework f : kFrameworks) names.emplace_back(framework_name(f));
+  return names;
+}
+
 Products parse_products(const std::string& name) {
   return name == "he" ? Products::kHe : name == "auto" ? Products::kAuto : Products::kOt;
 }
@@ -51,11 +57,14 @@ void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
                  "Leave a rewriting pass out; may be repeated (see 'eqo plan --passes')");
   cmd.add_option("--framework", flags.framework,
                  "Run the plan and the protocols of another system on this engine, to compare")
-      ->check(CLI::IsMember({"eqo", "cryptflow2", "sirnn"}))
+      ->check(CLI::IsMember(framework_names()))
       ->capture_default_str();
-  cmd.add_option("--fixed-point-bits", flags.fixed_point_bits, "Ring of --framework cryptflow2")
+  cmd.add_option("--fixed-point-bits", flags.framework_options.fixed_point_bits,
+                 "Ring of --framework cryptflow2 and copriv")
       ->check(CLI::Range(16, 64))
       ->capture_default_str();
+  cmd.add_option("--drop-relu", flags.framework_options.drop_relus,
+                 "--framework copriv: a layer whose ReLU is left out, or all; may be repeated");
   cmd.add_option("--reveal", flags.reveal, "What the client learns: logits, or the label alone")
       ->check(CLI::IsMember({"logits", "label"}))
       ->capture_default_str();
@@ -68,20 +77,22 @@ Offer load_offer(const std::string& path, const ExecFlags& flags, const std::opt
   ExecOptions exec = flags.options;
   exec.ot.kind = kind.value_or(OtKind::kSilent);
   exec.framework = parse_framework(flags.framework).value_or(Framework::kEqo);
-  if (is_peer(exec.framework)) {  // IKNP, and nothing before an image comes
+  if (uses_iknp(exec.framework)) {
     exec.ot = {.kind = OtKind::kSoftSpoken, .softspoken_k = 1};
     exec.prefetch = 0;
   }
   Model model = load_model(path);
   const Digest digest = model_digest(model);
   const Products products = parse_products(flags.products);
-  if (products != Products::kOt && is_peer(exec.framework))
+  if (products != Products::kOt && exec.framework != Framework::kEqo)
     throw usage_error("--products is EQO's own", "leave it or --framework out");
   if (products != Products::kOt) exec.he = choose_he(model.plan, flags.he_images);
-  model = framework_model(std::move(model), {exec.framework, flags.fixed_point_bits});
+  FrameworkOptions framework = flags.framework_options;
+  framework.framework = exec.framework;
+  model = framework_model(std::move(model), framework);
   Offer offer = make_offer(std::move(model), digest, exec, flags.reveal == "label" ? Reveal::kLabel : Reveal::kLogits,
                            {{flags.disabled.begin(), flags.disabled.end()}, link, products}, observer);
-  if (!is_peer(exec.framework)) offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
+  if (!uses_iknp(exec.framework)) offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
   return offer;
 }
 

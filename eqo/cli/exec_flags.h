@@ -18,7 +18,7 @@ namespace eqo::cli {
 struct ExecFlags {
   ExecOptions options;
   std::string reveal = "logits", ot = "auto", products = "ot", optimize_for, framework = "eqo";
-  unsigned fixed_point_bits = kFixedPointBits;
+  FrameworkOptions framework_options;
   std::uint32_t he_images = 16;
   std::vector<std::string> disabled;
 };

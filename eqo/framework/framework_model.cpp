@@ -21,6 +21,35 @@ void require_direct_products(const PublicPlan& plan, Framework framework) {
                         "quantize the model with --conv direct");
 }
 
+// CoPriv is its Winograd products: without one, it would be another system.
+void require_winograd_products(const PublicPlan& plan) {
+  bool could = false;
+  for (const Node& node : plan.nodes) {
+    if (node.op != Op::kConv) continue;
+    if (node.domain == ConvDomain::kWinograd) return;
+    could = could || winograd_applies({.in = plan.nodes[static_cast<std::size_t>(node.inputs[0])].type.shape,
+                                       .out_channels = node.type.shape.c,
+                                       .groups = node.groups,
+                                       .window = node.window});
+  }
+  if (could)
+    throw usage_error("copriv has Winograd convolutions, and the model's are direct",
+                      "quantize the model with --conv winograd");
+}
+
+void drop_relus(PublicPlan& plan, const std::vector<std::string>& layers) {
+  for (const std::string& layer : layers) {
+    bool found = false;
+    for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
+      const Node& node = plan.nodes[i];
+      if (node.op != Op::kRelu || (layer != "all" && node.layer != layer && node.name != layer)) continue;
+      found = true;
+      pass::replace_uses(plan, static_cast<int>(i), node.inputs[0]);
+    }
+    if (!found) throw usage_error(fmt::format("no ReLU in a layer '{}'", layer), "'eqo plan --steps' names the steps");
+  }
+}
+
 // The value times 2^shift, mod 2^l: local.
 Node left_shift(const Node& of, int input, unsigned shift) {
   Node node;
@@ -127,18 +156,29 @@ void shift_before_relu(Model& model) {
 }  // namespace
 
 Model framework_model(Model model, const FrameworkOptions& options) {
-  if (options.framework == Framework::kEqo) return model;
+  const bool copriv = options.framework == Framework::kCopriv, coinn = options.framework == Framework::kCoinn;
+  if (!options.drop_relus.empty() && !copriv)
+    throw usage_error("leaving ReLUs out is copriv's", "take --framework copriv");
+  if (!is_peer(options.framework)) return model;
   validate(model);
-  require_direct_products(model.plan, options.framework);
-  split_requantizations(model);
-  if (options.framework == Framework::kCryptflow2) {
-    to_uniform_ring(model, options.fixed_point_bits);
+  if (copriv) {
+    require_winograd_products(model.plan);
   } else {
+    require_direct_products(model.plan, options.framework);
+  }
+  if (!coinn) split_requantizations(model);
+  drop_relus(model.plan, options.drop_relus);
+  if (options.framework == Framework::kSirnn) {
     shift_before_relu(model);
+  } else if (!coinn) {
+    to_uniform_ring(model, options.fixed_point_bits);
   }
   pass::clean_up(model);
   const ExecOptions exec;
-  if (options.framework == Framework::kSirnn) pass::share_extensions(model, {exec, {}});
+  const PassContext context{exec, {}};
+  if (options.framework == Framework::kSirnn || coinn) pass::share_extensions(model, context);
+  if (coinn) pass::fuse(model, context);
+  pass::clean_up(model);
   model.plan.name += fmt::format(" ({})", framework_name(options.framework));
   validate(model);
   return model;

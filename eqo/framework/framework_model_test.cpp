@@ -57,6 +57,23 @@ TEST(FrameworkModel, SirnnComputesTheSameForAnyModel) {
   }
 }
 
+// One garbled circuit between two products; the result is the model's.
+TEST(FrameworkModel, CoinnFusesStepsAndComputesTheSameForAnyModel) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(seed);
+    const Model model = direct(testing::random_model(seed), seed);
+    const Model peer = framework_model(model, {Framework::kCoinn, {}});
+    EXPECT_LE(peer.plan.nodes.size(), model.plan.nodes.size());
+    const Twin before(model), after(peer);
+    for (std::uint64_t k = 0; k < 4; ++k) {
+      const std::vector<Word> image = testing::random_image(model.plan, seed + k);
+      const Twin::Result a = before.run(image), b = after.run(image);
+      EXPECT_EQ(a.logits, b.logits);
+      EXPECT_EQ(a.label, b.label);
+    }
+  }
+}
+
 // Wherever nothing wraps and nothing is reduced, the fixed point computes the same.
 TEST(FrameworkModel, Cryptflow2HasOneRingAndComputesTheSame) {
   unsigned compared = 0;
@@ -124,6 +141,58 @@ TEST(FrameworkModel, ShiftsAreByTheFixedPointsScale) {
   EXPECT_EQ(sirnn.plan.nodes.back().type.ring_bits, 14U);
 }
 
+bool has_winograd(const PublicPlan& plan) {
+  return std::ranges::any_of(plan.nodes, [](const Node& n) { return n.domain == ConvDomain::kWinograd; });
+}
+
+// CoPriv's plan is the fixed point's, with Winograd products; without its ReLUs it is the network without them.
+TEST(FrameworkModel, CoprivKeepsWinogradProductsAndCanLeaveReLusOut) {
+  unsigned compared = 0, dropped = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    const Model model = testing::random_model(seed);
+    if (!has_winograd(model.plan)) continue;
+    const Model peer = framework_model(model, {Framework::kCopriv, 64, {}});
+    EXPECT_TRUE(has_winograd(peer.plan));
+    const std::vector<Word> image = testing::random_image(model.plan, seed);
+    std::vector<Word> wide(image.size());
+    const Ring from = model.plan.nodes[0].type.ring();
+    for (std::size_t i = 0; i < image.size(); ++i) wide[i] = Ring(64).from_signed(from.to_signed(image[i]));
+    const Twin::Result a = Twin(model).run(image);
+    if (a.overflowed == 0 && !narrows(model.plan)) {
+      ++compared;
+      EXPECT_EQ(a.logits, Twin(peer).run(wide).logits);
+    }
+    if (count(peer.plan)[Op::kRelu] == 0 || count(peer.plan)[Op::kMaxPool] != 0) continue;
+    ++dropped;
+    const Model without = framework_model(model, {Framework::kCopriv, 64, {"all"}});
+    EXPECT_EQ(count(without.plan)[Op::kRelu], 0U);
+    EXPECT_EQ(count(without.plan)[Op::kConv], count(peer.plan)[Op::kConv]);
+  }
+  EXPECT_GT(compared, 3U);
+  EXPECT_GT(dropped, 3U);
+}
+
+// A ReLU that is left out does nothing: of a value it would have changed, the shift alone remains.
+TEST(FrameworkModel, ALeftOutReLuLetsNegativeValuesPass) {
+  const auto with = [](const std::vector<std::string>& drop) {
+    Model model = testing::dot_product({3}, 0, 20, 8);
+    Node relu;
+    relu.op = Op::kRelu;
+    relu.name = relu.layer = "r";
+    relu.inputs = {model.plan.output};
+    relu.type = infer_type(relu, std::vector{model.plan.nodes.back().type}, model.plan.input_bits);
+    model.plan.nodes.push_back(relu);
+    model.secrets.push_back({{}, {}, 1.0});
+    ++model.plan.output;
+    const std::vector<Word> image{Ring(32).from_signed(-5)};
+    return Twin(framework_model(model, {Framework::kCopriv, 32, drop})).run(image).logits;
+  };
+  EXPECT_EQ(with({}), std::vector<std::int64_t>{0});
+  EXPECT_EQ(with({"r"}), std::vector<std::int64_t>{-15});
+  EQO_EXPECT_ERROR(with({"q"}), Category::kUsage, "no ReLU in a layer 'q'");
+}
+
 TEST(FrameworkModel, Refusals) {
   Model winograd = testing::random_model(1);
   for (std::uint64_t seed = 2;
@@ -131,6 +200,8 @@ TEST(FrameworkModel, Refusals) {
        ++seed)
     winograd = testing::random_model(seed);
   EQO_EXPECT_ERROR(framework_model(winograd, {Framework::kSirnn, {}}), Category::kUsage, "Winograd");
+  EQO_EXPECT_ERROR(framework_model(direct(winograd, 1), {Framework::kCopriv, 64, {}}), Category::kUsage, "are direct");
+  EQO_EXPECT_ERROR(framework_model(winograd, {Framework::kSirnn, 32, {"all"}}), Category::kUsage, "copriv's");
   const Model wide = testing::dot_product({1, 2}, 3, 40, 8);
   EQO_EXPECT_ERROR(framework_model(wide, {Framework::kCryptflow2, 32}), Category::kUsage, "40 bits");
 }

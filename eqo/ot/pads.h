@@ -16,6 +16,7 @@ inline constexpr std::uint64_t kOneOfManyDomain = 3;
 inline constexpr std::uint64_t kBitProductDomain = 4;
 inline constexpr std::uint64_t kKkotDomain = 5;
 inline constexpr std::uint64_t kCotProductDomain = 6;
+inline constexpr std::uint64_t kGarblingDomain = 7;
 
 // The COTs that one task of a thread pool works on at least, and that are hashed at once.
 inline constexpr std::size_t kPadGrain = 4096;

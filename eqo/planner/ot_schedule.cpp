@@ -36,6 +36,10 @@ OtSchedule::Need OtSchedule::refill(Need now) {
   for (std::size_t p = 0; p < 2; ++p) {
     const std::uint64_t wanted = std::max(now[p], std::min(remaining_[p], kMostAhead));
     if (wanted > left_[p]) made[p] = wanted - left_[p];
+    if (wanted > room_[p]) {
+      most_held_[p] = std::max(most_held_[p], wanted + (left_[p] > 0 ? room_[p] : 0));
+      room_[p] = wanted;
+    }
     left_[p] += made[p];
   }
   return made;

@@ -25,11 +25,15 @@ class OtSchedule {
   Need before(std::size_t i);
   // After the last step: what is still missing of `ahead`.
   Need finish();
+  // The most COTs of both directions that a party has had in memory so far: those that are left stay until a larger
+  // buffer holds them, too.
+  std::uint64_t most_held() const { return most_held_[0] + most_held_[1]; }
 
  private:
   Need refill(Need now);
 
   std::vector<Need> steps_;
+  Need room_{}, most_held_{};
   Need ahead_{}, remaining_{}, left_{};  // remaining_: of steps_ from the next one on, and of ahead_
 };
 

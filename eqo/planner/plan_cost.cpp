@@ -86,7 +86,7 @@ SessionPlan::SessionPlan(const PublicPlan& plan, const ExecOptions& options, con
   pool_.setup(meter_);
   setup_.session = take();
   if (is_peer(options.framework)) {
-    peer_session_cost(meter_);
+    peer_session_cost(meter_, options.framework);
     add(setup_.setup_cots, take());
   }
   he_keys_setup_cost(meter_, he_layers(plan, options));

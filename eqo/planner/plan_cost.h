@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -80,7 +81,10 @@ class SessionPlan {
   // The next batch; its setup is that of the session.
   PlanCost next(std::uint64_t batch);
   // Of the COTs in one party's memory so far, from above.
-  std::uint64_t cot_memory_bytes() const { return pool_.memory_bytes(); }
+  std::uint64_t cot_memory_bytes() const {
+    constexpr std::uint64_t kCotBytes = 17;  // a block and a choice
+    return std::max(pool_.memory_bytes(), kCotBytes * schedule_.most_held());
+  }
 
  private:
   PartCost take();

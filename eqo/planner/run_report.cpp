@@ -76,7 +76,8 @@ std::string first_difference(const RunReport& planned, const RunReport& counted)
 }
 
 std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch) {
-  constexpr std::uint64_t kBase = std::uint64_t{48} << 20;  // the program, its libraries and I/O queues
+  constexpr std::uint64_t kBase = std::uint64_t{48} << 20;          // the program, its libraries and I/O queues
+  constexpr std::uint64_t kIknpMessages = std::uint64_t{32} << 20;  // both ways at once, and queued
   std::uint64_t keys = 0, he_weights = 0, largest_step = 0;
   std::vector<std::size_t> last_use(plan.nodes.size(), 0);
   for (std::size_t i = 0; i < plan.nodes.size(); ++i)
@@ -108,7 +109,12 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
     } else {
       step += 8 * 6 * words[i];
     }
-    if (is_peer(options.framework)) step += peer_step_memory(plan, node, options.framework, batch);
+    if (is_peer(options.framework)) {
+      step += peer_step_memory(plan, node, options.framework, batch);
+    } else if (node.op == Op::kConv && !keys_products(options.framework)) {
+      const Cost online = dry_run([&](CostMeter& m) { step_online_protocol(m, plan, node, options, batch); });
+      step += 17 * (online.cots[0] + online.cots[1]);  // keys and corrections
+    }
     largest_step = std::max(largest_step, step + 8 * alive);
     for (const int in : node.inputs)
       if (last_use[static_cast<std::size_t>(in)] == i) {
@@ -118,7 +124,8 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
   }
   SessionPlan session(plan, options);
   session.next(batch);
-  return kBase + keys + he_weights + session.cot_memory_bytes() + largest_step;
+  return kBase + (uses_iknp(options.framework) ? kIknpMessages : 0) + keys + he_weights + session.cot_memory_bytes() +
+         largest_step;
 }
 
 std::uint64_t peak_rss_bytes() {

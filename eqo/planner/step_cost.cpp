@@ -1,5 +1,6 @@
 #include "eqo/core/error.h"
 #include "eqo/model/local_ops.h"
+#include "eqo/peers/convolution.h"
 #include "eqo/planner/peer_step_cost.h"
 #include "eqo/planner/plan_cost.h"
 #include "eqo/planner/step_params.h"
@@ -14,7 +15,7 @@
 namespace eqo {
 
 void step_setup_protocol(CostMeter& meter, const PublicPlan& plan, const Node& node, const ExecOptions& options) {
-  if (node.op != Op::kConv || is_peer(options.framework) || node.method.homomorphic) return;
+  if (node.op != Op::kConv || !keys_products(options.framework) || node.method.homomorphic) return;
   ot_product_setup_cost(meter, product_spec(conv_spec(plan, node)));
 }
 
@@ -28,6 +29,8 @@ void step_online_protocol(CostMeter& meter, const PublicPlan& plan, const Node& 
   switch (node.op) {
     case Op::kConv:
       if (node.method.homomorphic) return he_convolution_online_cost(meter, he_plan(plan, node, options), batch);
+      if (!keys_products(options.framework))
+        return peers::convolution_cost(meter, conv_spec(plan, node), peers::Choice::kWeights, batch);
       ot_product_online_cost(meter, product_spec(conv_spec(plan, node)), batch);
       return;
     case Op::kRelu:

@@ -6,6 +6,7 @@
 #include "eqo/core/error.h"
 #include "eqo/kernels/pooling.h"
 #include "eqo/model/local_ops.h"
+#include "eqo/peers/convolution.h"
 #include "eqo/planner/step_params.h"
 #include "eqo/protocols/argmax.h"
 #include "eqo/protocols/convolution.h"
@@ -69,7 +70,7 @@ void SecureExecutor::setup() {
     make_cots(need, cots_.setup_bytes, cots_.setup_flights, cots_.setup_seconds);
   };
   if (peer_) {
-    ctx_.channel.set_scope("base OTs of KKOT");
+    ctx_.channel.set_scope("setup of the peer's protocols");
     const Meter meter(ctx_.channel);
     peer_->setup();
     meter.add(cots_.setup_bytes, cots_.setup_flights, cots_.setup_seconds);
@@ -88,23 +89,30 @@ void SecureExecutor::setup() {
     if (node.op != Op::kConv || peer_) continue;
     ctx_.channel.set_scope(node.name + " (setup)");
     const Meter meter(ctx_.channel);
-    const ConvSpec spec = conv_spec(plan_, node);
-    if (ctx_.party == Party::kServer) {
-      LayerSecrets secrets = layer_secrets(node, model_->secrets[i]);
-      layers_[i].codes = std::move(secrets.codes);
-      layers_[i].product =
-          node.method.homomorphic
-              ? make_he_convolution_server(he_plan(plan_, node, options_), layers_[i].codes, secrets.bias, *he_keys_)
-              : make_ot_convolution_server(spec, layers_[i].codes, secrets.bias);
-    } else {
-      layers_[i].product = node.method.homomorphic
-                               ? make_he_convolution_client(he_plan(plan_, node, options_), *he_keys_)
-                               : make_ot_convolution_client(spec);
-    }
+    make_product(i);
     layers_[i].product->setup(ctx_);
     meter.add(reports_[i].setup_bytes, reports_[i].setup_flights, reports_[i].setup_seconds);
   }
   make(schedule_.finish());
+}
+
+void SecureExecutor::make_product(std::size_t index) {
+  const Node& node = plan_.nodes[index];
+  const ConvSpec spec = conv_spec(plan_, node);
+  const bool keyed = keys_products(options_.framework);
+  Layer& layer = layers_[index];
+  if (ctx_.party == Party::kClient) {
+    layer.product = node.method.homomorphic ? make_he_convolution_client(he_plan(plan_, node, options_), *he_keys_)
+                    : keyed                 ? make_ot_convolution_client(spec)
+                                            : peers::make_convolution_client(spec, peers::Choice::kWeights);
+    return;
+  }
+  LayerSecrets secrets = layer_secrets(node, model_->secrets[index]);
+  layer.codes = std::move(secrets.codes);
+  layer.product = node.method.homomorphic
+                      ? make_he_convolution_server(he_plan(plan_, node, options_), layer.codes, secrets.bias, *he_keys_)
+                  : keyed ? make_ot_convolution_server(spec, layer.codes, secrets.bias)
+                          : peers::make_convolution_server(spec, peers::Choice::kWeights, layer.codes, secrets.bias);
 }
 
 Words SecureExecutor::run(std::span<const Word> input, std::uint64_t batch, std::uint64_t counter,

@@ -49,6 +49,7 @@ class SecureExecutor {
 
  private:
   Words step(std::size_t index, std::span<const Words> tensors, std::uint64_t batch, std::uint64_t counter);
+  void make_product(std::size_t index);
   void make_cots(const OtSchedule::Need& need, std::uint64_t& bytes, std::uint64_t& flights, double& seconds);
 
   Context& ctx_;

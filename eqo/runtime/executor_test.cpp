@@ -276,20 +276,21 @@ std::vector<Shard> shards(std::uint64_t first, std::uint64_t graphs_each, unsign
   return all;
 }
 
-ExecOptions peer_options(Framework framework) {
+ExecOptions framework_options(Framework framework) {
   ExecOptions options;
   options.framework = framework;
+  if (!uses_iknp(framework)) return options;
   options.ot.softspoken_k = 1;
   options.prefetch = 0;
   return options;
 }
 
 // The peers' steps are those of graph.h but for fused ones, on any plan.
-std::vector<Shard> peer_shards(std::uint64_t graphs_each) {
+std::vector<Shard> framework_shards(std::uint64_t graphs_each) {
   std::vector<Shard> all;
   for (const Framework framework : kFrameworks)
-    for (unsigned threads = 1; is_peer(framework) && threads <= 2; ++threads)
-      all.push_back({1 + graphs_each * all.size(), graphs_each, peer_options(framework), threads});
+    for (unsigned threads = 1; framework != Framework::kEqo && threads <= 2; ++threads)
+      all.push_back({1 + graphs_each * all.size(), graphs_each, framework_options(framework), threads});
   return all;
 }
 
@@ -374,7 +375,7 @@ class RandomGraphs : public ::testing::TestWithParam<Shard> {};
 TEST_P(RandomGraphs, PrivateIsTheTwinAndTrafficIsThePlan) { run_shard(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Shards, RandomGraphs, ::testing::ValuesIn(shards(1, 64, 16)));
 
-INSTANTIATE_TEST_SUITE_P(Peers, RandomGraphs, ::testing::ValuesIn(peer_shards(40)));
+INSTANTIATE_TEST_SUITE_P(Frameworks, RandomGraphs, ::testing::ValuesIn(framework_shards(40)));
 
 // The same with ten times as many other graphs; run with --gtest_also_run_disabled_tests.
 class Sweep : public ::testing::TestWithParam<Shard> {};
@@ -384,7 +385,7 @@ INSTANTIATE_TEST_SUITE_P(Shards, Sweep, ::testing::ValuesIn(shards(100'000, 320,
 // Results, shares and sizes at the edges of the values.
 TEST(Executor, SmallModelsWithObviousResults) {
   for (const Framework framework : kFrameworks) {
-    TwoParties parties(is_peer(framework) ? peer_options(framework) : ExecOptions{}, 1);
+    TwoParties parties(framework_options(framework), 1);
     std::uint64_t counter = 0;
     for (const Model& model : {testing::dot_product({1, -2, 3}, 7, 20, 8), testing::scaled_sum(64, 0),
                                testing::scaled_sum(16, 3), testing::max_of_two(8), testing::arg_max(10, 12)}) {

@@ -4,14 +4,22 @@
 namespace eqo::e2e {
 namespace {
 
+struct Run {
+  std::string conv;
+  Words flags;
+};
+
 TEST(Framework, RunsAreVerifiedAndCostWhatWasPlanned) {
   const Folder folder;
-  const std::string model = folder / "direct.eqo";
-  run_json({"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", model, "--conv", "direct"});
   const Words data{"--data", images(), "--index", "1"};
-  for (const Words& flags :
-       {Words{"--framework", "cryptflow2"}, Words{"--framework", "cryptflow2", "--fixed-point-bits", "41"},
-        Words{"--framework", "sirnn"}}) {
+  for (const auto& [conv, flags] : {Run{"direct", {"--framework", "cryptflow2"}},
+                                    Run{"direct", {"--framework", "cryptflow2", "--fixed-point-bits", "41"}},
+                                    Run{"direct", {"--framework", "sirnn"}}, Run{"direct", {"--framework", "coinn"}},
+                                    Run{"winograd", {"--framework", "copriv", "--fixed-point-bits", "37"}},
+                                    Run{"winograd", {"--framework", "copriv", "--drop-relu", "all"}},
+                                    Run{"winograd", {"--framework", "eqo-paper"}}}) {
+    const std::string model = folder / (conv + ".eqo");
+    run_json({"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", model, "--conv", conv});
     const nlohmann::json run = run_json(Words{"local", model, "--verify"} + data + flags);
     EXPECT_EQ(run["images"][0]["verified"], true);
     const nlohmann::json planned = run_json(Words{"plan", model} + flags)["communication"];
@@ -28,6 +36,8 @@ TEST(Framework, WrongFlagsAreRefused) {
   expect_error({"plan", model, "--framework", "delphi"}, Category::kUsage, "--framework");
   expect_error({"plan", model, "--framework", "cryptflow2", "--fixed-point-bits", "8"}, Category::kUsage,
                "--fixed-point-bits");
+  expect_error({"plan", model, "--framework", "copriv", "--drop-relu", "none"}, Category::kUsage, "no ReLU");
+  expect_error({"plan", model, "--framework", "sirnn", "--drop-relu", "all"}, Category::kUsage, "copriv");
 }
 
 }  // namespace
