@@ -117,23 +117,5 @@ TEST(GarbledSteps, AShiftByTheWholeRingIsRefused) {
   EXPECT_THROW(garbled_requantize_cost(m, {.from = Ring(8), .to = Ring(8), .shift = 8}, 1), Error);
 }
 
-// The mask makes Delta's color odd, and with that the two labels of every wire differ in color.
-TEST(HalfGates, ColorsOfAWiresLabelsDiffer) {
-  std::mt19937_64 rng(7);
-  const auto setup = [](CostMeter& m) { garbling_setup_cost(m); };
-  const auto party = [](Context& ctx) {
-    const Garbling g = garbling_setup(ctx);
-    const Block delta = ctx.party == Party::kServer ? ctx.ot.take_sender(0).delta : Block{};
-    return std::pair(g.mask, delta);
-  };
-  for (int k = 0; k < 8; ++k) {
-    const auto [server, client] = run_protocol(setup, party, party, 1, iknp());
-    EXPECT_EQ(server.result.first, client.result.first);
-    EXPECT_EQ(color_of(server.result.second, server.result.first), 1);
-    const Block label{rng(), rng()};
-    EXPECT_NE(color_of(label, server.result.first), color_of(label ^ server.result.second, server.result.first));
-  }
-}
-
 }  // namespace
 }  // namespace eqo::peers

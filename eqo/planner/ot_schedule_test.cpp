@@ -14,11 +14,12 @@ using Need = OtSchedule::Need;
 
 // What a pool holds while it follows the schedule.
 struct Pool {
-  Need left{}, made{};
+  Need left{}, made{}, most{};
   void make(const Need& n) {
     for (std::size_t p = 0; p < 2; ++p) {
       left[p] += n[p];
       made[p] += n[p];
+      most[p] = std::max(most[p], left[p]);
     }
   }
   void take(const Need& n) {
@@ -71,7 +72,19 @@ TEST(OtSchedule, NeverShortNeverWastefulNeverTooFarAhead) {
     run(steps(), {});
     EXPECT_EQ(pool.made, wanted);
     EXPECT_EQ(pool.left, Need{});
+    EXPECT_GE(schedule.most_held(), pool.most[0] + pool.most[1]);
   }
+}
+
+// A step that needs more than is ever made ahead: what was made ahead is moved to a larger buffer, beside the old one.
+TEST(OtSchedule, WhatIsLeftIsHeldTwiceWhileItMoves) {
+  constexpr std::uint64_t kMost = OtSchedule::kMostAhead;
+  OtSchedule schedule;
+  schedule.begin({{10, 0}, {2 * kMost, 0}});
+  EXPECT_EQ(schedule.before(0), (Need{kMost, 0}));
+  EXPECT_EQ(schedule.most_held(), kMost);
+  EXPECT_EQ(schedule.before(1), (Need{kMost + 10, 0}));
+  EXPECT_EQ(schedule.most_held(), 3 * kMost);
 }
 
 TEST(OtSchedule, WhatFitsIsMadeInOneGo) {
