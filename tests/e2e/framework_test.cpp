@@ -4,7 +4,7 @@
 namespace eqo::e2e {
 namespace {
 
-struct Run {
+struct Planned {
   std::string conv;
   Words flags;
 };
@@ -12,12 +12,13 @@ struct Run {
 TEST(Framework, RunsAreVerifiedAndCostWhatWasPlanned) {
   const Folder folder;
   const Words data{"--data", images(), "--index", "1"};
-  for (const auto& [conv, flags] : {Run{"direct", {"--framework", "cryptflow2"}},
-                                    Run{"direct", {"--framework", "cryptflow2", "--fixed-point-bits", "41"}},
-                                    Run{"direct", {"--framework", "sirnn"}}, Run{"direct", {"--framework", "coinn"}},
-                                    Run{"winograd", {"--framework", "copriv", "--fixed-point-bits", "37"}},
-                                    Run{"winograd", {"--framework", "copriv", "--drop-relu", "all"}},
-                                    Run{"winograd", {"--framework", "eqo-paper"}}}) {
+  for (const auto& [conv, flags] :
+       {Planned{"direct", {"--framework", "cryptflow2"}},
+        Planned{"direct", {"--framework", "cryptflow2", "--fixed-point-bits", "41"}},
+        Planned{"direct", {"--framework", "sirnn"}}, Planned{"direct", {"--framework", "coinn"}},
+        Planned{"winograd", {"--framework", "copriv", "--fixed-point-bits", "37"}},
+        Planned{"winograd", {"--framework", "copriv", "--drop-relu", "all"}},
+        Planned{"winograd", {"--framework", "eqo-paper"}}}) {
     const std::string model = folder / (conv + ".eqo");
     run_json({"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", model, "--conv", conv});
     const nlohmann::json run = run_json(Words{"local", model, "--verify"} + data + flags);
