@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "eqo/cli/command.h"
+#include "eqo/cli/exec_flags.h"
 #include "eqo/cli/fine_tune_flags.h"
 #include "eqo/cli/preprocess_flags.h"
 #include "eqo/cli/progress.h"
@@ -26,6 +27,7 @@ struct Args {
   std::string model, output, calibration;
   PreprocessFlags preprocess;
   FineTuneFlags fine_tune;
+  ProductFlags products;
   std::string budget, plot;
   std::vector<std::string> disabled;
   QuantizeOptions options;
@@ -158,6 +160,7 @@ std::string sensitivity_plot(const BudgetReport& b) {
 void quantize_command(const Output& out, const Args& args) {
   QuantizeOptions options = args.options;
   for (const std::string& name : args.disabled) options.disabled.insert(quant_pass(name));
+  options.products = args.products.options();
   if (!args.budget.empty()) options.budget = parse_budget(args.budget);
   if (!args.plot.empty() && !options.budget)
     throw usage_error("--sensitivity-plot without --budget", "sensitivities are measured for a budget");
@@ -174,7 +177,7 @@ void quantize_command(const Output& out, const Args& args) {
   save_model(model, args.output);
 
   nlohmann::json layers = nlohmann::json::array();
-  out.text(fmt::format("{:<34} {:>7} {:>11} {:>9} {:>9} {:>12} {:>14}", "layer", "weights", "activations", "ring bits",
+  out.text(fmt::format("{:<34} {:>7} {:>11} {:>9} {:>12} {:>12} {:>14}", "layer", "weights", "activations", "ring bits",
                        "conv", "sensitivity", "bytes"));
   for (const QuantizeReport::Layer& l : report.layers) {
     layers.push_back({{"name", l.name},
@@ -182,10 +185,12 @@ void quantize_command(const Output& out, const Args& args) {
                       {"activation_bits", l.activation_bits},
                       {"ring_bits", l.ring_bits},
                       {"conv", conv_name(l.conv)},
+                      {"product", l.homomorphic ? "he" : "ot"},
                       {"sensitivity", l.sensitivity},
                       {"bytes", l.bytes}});
-    out.text(fmt::format("{:<34} {:>7} {:>11} {:>9} {:>9} {:>12.3e} {:>14}", l.name, l.weights_bits, l.activation_bits,
-                         l.ring_bits, conv_name(l.conv), l.sensitivity, grouped(l.bytes)));
+    out.text(fmt::format("{:<34} {:>7} {:>11} {:>9} {:>12} {:>12.3e} {:>14}", l.name, l.weights_bits, l.activation_bits,
+                         l.ring_bits, conv_name(l.conv) + std::string(l.homomorphic ? " he" : " ot"), l.sensitivity,
+                         grouped(l.bytes)));
   }
   nlohmann::json disabled = nlohmann::json::array();
   for (const QuantPass pass : report.disabled) disabled.push_back(quant_pass_name(pass));
@@ -243,6 +248,7 @@ void add_quantize(CLI::App& app, Session& session) {
   cmd->add_option("--conv", o.conv, "auto takes the cheaper one for each layer")
       ->transform(CLI::CheckedTransformer(std::map<std::string, ConvChoice>{
           {"auto", ConvChoice::kAuto}, {"direct", ConvChoice::kDirect}, {"winograd", ConvChoice::kWinograd}}));
+  add_product_flags(*cmd, args->products);
   cmd->add_option("--accumulators", o.accumulators, "What ring widths are derived from: calibration, weights, shapes")
       ->transform(
           CLI::CheckedTransformer(std::map<std::string, AccumulatorRule>{{"calibration", AccumulatorRule::kCalibration},

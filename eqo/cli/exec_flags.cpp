@@ -22,24 +22,28 @@ std::vector<std::string> framework_names() {
   return names;
 }
 
-Products parse_products(const std::string& name) {
-  return name == "he" ? Products::kHe : name == "auto" ? Products::kAuto : Products::kOt;
+}  // namespace
+
+ProductOptions ProductFlags::options() const {
+  return {kind == "he" ? Products::kHe : kind == "auto" ? Products::kAuto : Products::kOt, images};
 }
 
-}  // namespace
+void add_product_flags(CLI::App& cmd, ProductFlags& flags) {
+  cmd.add_option("--products", flags.kind,
+                 "Convolutions by OTs (ot), homomorphic encryption (he), or each by what is cheaper (auto)")
+      ->check(CLI::IsMember({"auto", "ot", "he"}))
+      ->capture_default_str();
+  cmd.add_option("--he-images", flags.images,
+                 "Most images of a session with homomorphic products: more need more noise to hide the weights")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+}
 
 void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
   cmd.add_option("--ot", flags.ot, "OT extension: silent (few bytes), softspoken (little computation), or auto")
       ->check(CLI::IsMember({"auto", "silent", "softspoken"}))
       ->capture_default_str();
-  cmd.add_option("--products", flags.products,
-                 "Convolutions by OTs (ot), homomorphic encryption (he), or each by what is cheaper (auto)")
-      ->check(CLI::IsMember({"auto", "ot", "he"}))
-      ->capture_default_str();
-  cmd.add_option("--he-images", flags.he_images,
-                 "Most images of a session with homomorphic products: more need more noise to hide the weights")
-      ->check(CLI::Range(1, 1 << 16))
-      ->capture_default_str();
+  add_product_flags(cmd, flags.products);
   cmd.add_option("--softspoken-k", flags.options.ot.softspoken_k,
                  "SoftSpoken: 128/k bits an OT; larger is fewer bytes and more computation; 1 is IKNP")
       ->check(CLI::Range(1, 8))
@@ -83,15 +87,15 @@ Offer load_offer(const std::string& path, const ExecFlags& flags, const std::opt
   }
   Model model = load_model(path);
   const Digest digest = model_digest(model);
-  const Products products = parse_products(flags.products);
-  if (products != Products::kOt && exec.framework != Framework::kEqo)
+  const ProductOptions products = flags.products.options();
+  if (products.kind != Products::kOt && exec.framework != Framework::kEqo)
     throw usage_error("--products is EQO's own", "leave it or --framework out");
-  if (products != Products::kOt) exec.he = choose_he(model.plan, flags.he_images);
+  if (products.kind != Products::kOt) exec.he = choose_he(model.plan, products.images);
   FrameworkOptions framework = flags.framework_options;
   framework.framework = exec.framework;
   model = framework_model(std::move(model), framework);
   Offer offer = make_offer(std::move(model), digest, exec, flags.reveal == "label" ? Reveal::kLabel : Reveal::kLogits,
-                           {{flags.disabled.begin(), flags.disabled.end()}, link, products}, observer);
+                           {{flags.disabled.begin(), flags.disabled.end()}, link, products.kind}, observer);
   if (!uses_iknp(exec.framework)) offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, kind);
   return offer;
 }

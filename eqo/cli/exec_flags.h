@@ -14,12 +14,20 @@ class App;
 
 namespace eqo::cli {
 
+// How convolutions are computed.
+struct ProductFlags {
+  std::string kind = "ot";
+  std::uint32_t images = 16;
+  ProductOptions options() const;
+};
+void add_product_flags(CLI::App& cmd, ProductFlags& flags);
+
 // Flags that choose how a session computes; plan, serve and local share them, so that equal flags give equal plans.
 struct ExecFlags {
   ExecOptions options;
-  std::string reveal = "logits", ot = "auto", products = "ot", optimize_for, framework = "eqo";
+  std::string reveal = "logits", ot = "auto", optimize_for, framework = "eqo";
   FrameworkOptions framework_options;
-  std::uint32_t he_images = 16;
+  ProductFlags products;
   std::vector<std::string> disabled;
 };
 void add_exec_flags(CLI::App& cmd, ExecFlags& flags);

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <set>
@@ -19,6 +20,11 @@ namespace eqo {
 // How convolutions are computed: all by OTs, all by homomorphic encryption, or each by what is over first (without a
 // link: what takes fewer bytes).
 enum class Products { kOt, kHe, kAuto };
+
+struct ProductOptions {
+  Products kind = Products::kOt;
+  std::uint64_t images = 16;  // most of a session with homomorphic products
+};
 
 struct PassContext {
   const ExecOptions& exec;

@@ -8,6 +8,7 @@
 #include "eqo/core/error.h"
 #include "eqo/net/simulated_link.h"
 #include "eqo/passes/passes.h"
+#include "eqo/planner/he_choice.h"
 #include "eqo/planner/ot_choice.h"
 #include "eqo/planner/plan_cost.h"
 
@@ -43,13 +44,14 @@ Budget parse_budget(const std::string& text) {
 
 namespace quant {
 
-OnlineCost online_cost(const Model& model, const Budget& budget) {
+OnlineCost online_cost(const Model& model, const Budget& budget, const ProductOptions& products) {
   const bool timed = budget.unit == Budget::Unit::kSeconds;
   const std::optional<LinkSpec> link = timed ? std::optional(budget.link) : std::nullopt;
   Model optimized = model;
   ExecOptions exec;
   exec.ot.kind = OtKind::kSilent;
-  run_passes(optimized, exec, {{}, link});
+  if (products.kind != Products::kOt) exec.he = choose_he(model.plan, products.images);
+  run_passes(optimized, exec, {{}, link, products.kind});
   exec.ot = choose_ot(optimized.plan, exec, link, {});
   const PlanCost plan = plan_cost(optimized.plan, exec, 1);
   const auto cost_of = [&](const Cost& c) {
@@ -62,7 +64,12 @@ OnlineCost online_cost(const Model& model, const Budget& budget) {
   out.bytes = plan.online.total_bytes();
   out.flights = plan.online.flights;
   out.total = cost_of(plan.online);
-  for (const StepCost& step : plan.steps) out.layers[step.layer] += cost_of(step.online);
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const StepCost& step = plan.steps[i];
+    const Node& node = optimized.plan.nodes[i];
+    out.layers[step.layer] += cost_of(step.online);
+    if (node.op == Op::kConv) out.products[step.layer] = {step.online.total_bytes(), node.method.homomorphic};
+  }
   return out;
 }
 

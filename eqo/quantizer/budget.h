@@ -7,6 +7,7 @@
 
 #include "eqo/model/graph.h"
 #include "eqo/net/link_clock.h"
+#include "eqo/passes/passes.h"
 
 namespace eqo {
 
@@ -74,10 +75,15 @@ struct OnlineCost {
   double total = 0;
   std::map<std::string, double> layers;  // by the steps' layer
   std::uint64_t bytes = 0, flights = 0;
+  struct Product {
+    std::uint64_t bytes = 0;  // of the convolution alone
+    bool homomorphic = false;
+  };
+  std::map<std::string, Product> products;  // by their layer
 };
 // The planner's exact cost of the first image of a session, after the passes that a server runs, with protocols and OTs
 // chosen for the budget's link.
-OnlineCost online_cost(const Model& model, const Budget& budget);
+OnlineCost online_cost(const Model& model, const Budget& budget, const ProductOptions& products = {});
 
 }  // namespace quant
 

@@ -42,7 +42,7 @@ class Search {
   Model run(QuantizeReport& report) {
     const auto start = std::chrono::steady_clock::now();
     limit_ = budget_.amount;
-    if (budget_.unit == Budget::Unit::kRatio) limit_ *= online_cost(net_.quantize(eight_bits()), budget_).total;
+    if (budget_.unit == Budget::Unit::kRatio) limit_ *= cost_of(net_.quantize(eight_bits())).total;
     if (table_.solve(limit_, table_.trusting()) == table_.best()) propose("as measured", table_.trusting());
     if (!best_ || best_->choice != table_.best()) {
       propose_uniform();
@@ -58,7 +58,7 @@ class Search {
     if (options_.tuner) {
       // Its rings, and so what it costs, may come out a little differently.
       best_->model = net_.tune(table_.with(best_->choice), &best_->report);
-      best_->cost = online_cost(best_->model, budget_);
+      best_->cost = cost_of(best_->model);
     }
     report = std::move(best_->report);
     report.budget = explain();
@@ -78,6 +78,8 @@ class Search {
     OnlineCost cost;
   };
 
+  OnlineCost cost_of(const Model& model) const { return online_cost(model, budget_, options_.products); }
+
   std::string text(double cost) const {
     return budget_.unit == Budget::Unit::kSeconds ? fmt::format("{:.3f} s", cost)
                                                   : fmt::format("{:.3f} MB", cost / 1e6);
@@ -95,7 +97,7 @@ class Search {
   double make(const std::string& origin, const Choice& choice) {
     QuantizeReport report;
     Model model = net_.quantize(table_.with(choice), &report);
-    OnlineCost cost = online_cost(model, budget_);
+    OnlineCost cost = cost_of(model);
     const double total = last_cost_ = made_[choice] = cost.total;
     if (drafted_.first != choice) draft_cost(choice);
     above_draft_ = total / drafted_.second;
@@ -118,7 +120,7 @@ class Search {
   // Of a draft, raised by what the last network that was made cost above its draft: largest values of few images are
   // smaller, and so are rings.
   double draft_cost(const Choice& choice) {
-    OnlineCost cost = online_cost(net_.draft(table_.with(choice), table_.draft_images()), budget_);
+    OnlineCost cost = cost_of(net_.draft(table_.with(choice), table_.draft_images()));
     drafted_ = {choice, cost.total};
     for (auto& [layer, part] : cost.layers) part *= above_draft_;
     cost.total *= above_draft_;

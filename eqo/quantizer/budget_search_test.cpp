@@ -240,6 +240,38 @@ TEST(BudgetSearch, WhatIsFixedStaysAndTheSameSeedGivesTheSameModel) {
   EQO_EXPECT_ERROR(run(graph, options), Category::kUsage, "no layer 'nothing'");
 }
 
+// Homomorphic products cost the same for any width of weights, and Winograd's taps only make them dearer.
+TEST(BudgetSearch, CountsOnTheProductsThatWillBeUsed) {
+  const FloatGraph graph = residual_net();
+  QuantizeOptions options;
+  options.weights_bits = 3;
+  QuantizeReport by_ot, by_he;
+  const Model ot = run(graph, options, &by_ot);
+  options.products = {Products::kHe, 16};
+  const Model he = run(graph, options, &by_he);
+  bool winograd = false;
+  for (std::size_t i = 0; i < by_he.layers.size(); ++i) {
+    winograd = winograd || by_ot.layers[i].conv == ConvDomain::kWinograd;
+    EXPECT_FALSE(by_ot.layers[i].homomorphic);
+    EXPECT_TRUE(by_he.layers[i].homomorphic) << by_he.layers[i].name;
+    EXPECT_EQ(by_he.layers[i].conv, ConvDomain::kDirect) << by_he.layers[i].name;
+  }
+  EXPECT_TRUE(winograd);
+  const quant::OnlineCost planned = quant::online_cost(he, {}, options.products);
+  std::uint64_t sum = 0;
+  for (const auto& [layer, product] : planned.products) sum += product.bytes;
+  EXPECT_EQ(by_he.total_bytes, sum);
+
+  Budget budget;
+  budget.amount = planned.total + 40000;
+  QuantizeOptions asked = within(budget);
+  asked.products = options.products;
+  QuantizeReport report;
+  const Model model = run(graph, asked, &report);
+  EXPECT_LE(quant::online_cost(model, budget, asked.products).total, budget.amount);
+  for (const BudgetReport::Layer& l : report.budget->layers) EXPECT_EQ(l.chosen.conv, ConvDomain::kDirect) << l.name;
+}
+
 TEST(Sensitivity, FallsWithEveryBitAndIsCached) {
   const FloatGraph graph = quant::prepare_graph(residual_net());
   quant::FloatBatch images(graph.input_shape(), kImages);

@@ -152,7 +152,7 @@ void OptionTable::expect_costs() {
     if (!any) continue;
     for (const unsigned b : weights_)
       for (const unsigned a : activations_) {
-        last = online_cost(net_.draft(all_of(b, a, domain), draft_images_), *options_.budget);
+        last = online_cost(net_.draft(all_of(b, a, domain), draft_images_), *options_.budget, options_.products);
         for (Layer& layer : layers_)
           for (Option& o : layer.options)
             if (o.conv == domain && matches(layer, o, b, a)) o.cost = last.layers[layer.name];

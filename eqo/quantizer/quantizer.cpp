@@ -88,6 +88,29 @@ void leave_out_winograd(QuantizeOptions& options) {
   options.conv = ConvChoice::kDirect;
 }
 
+// Layers that nothing else is said about, and whose products will be homomorphic, become direct ones.
+void prefer_direct(CalibratedNet& net, QuantizeOptions& options) {
+  constexpr std::size_t kImages = 8;
+  if (options.products.kind == Products::kOt || options.conv != ConvChoice::kAuto) return;
+  QuantizeOptions direct = options;
+  direct.conv = ConvChoice::kDirect;
+  for (const auto& [layer, product] : online_cost(net.draft(direct, kImages), {}, options.products).products)
+    if (product.homomorphic && !options.layers[layer].domain) options.layers[layer].domain = ConvDomain::kDirect;
+}
+
+// What the products of the finished model are planned to be.
+void describe_products(const Model& model, const ProductOptions& products, QuantizeReport& report) {
+  if (products.kind == Products::kOt) return;
+  const OnlineCost cost = online_cost(model, {}, products);
+  report.total_bytes = 0;
+  for (QuantizeReport::Layer& layer : report.layers) {
+    const OnlineCost::Product& product = cost.products.at(layer.name);
+    layer.bytes = product.bytes;
+    layer.homomorphic = product.homomorphic;
+    report.total_bytes += product.bytes;
+  }
+}
+
 // `check`: images to compare candidates on; used with a budget only.
 Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, const FloatBatch& check,
                       QuantizeOptions options, QuantizeReport* report) {
@@ -98,9 +121,13 @@ Model quantize_images(const FloatGraph& prepared, const FloatBatch& images, cons
   ThreadPool pool(options.threads);
   Progress progress(prepared, options.budget ? 2 + options.search_networks : 2, options.progress);
   CalibratedNet net(prepared, images, options.seed, pool, [&](std::size_t i) { progress(i); });
-  if (!options.budget) return net.tune(options, report);
   QuantizeReport unasked;
-  return quantize_within_budget(net, check.count > 0 ? check : images, options, report == nullptr ? unasked : *report);
+  QuantizeReport& told = report == nullptr ? unasked : *report;
+  if (!options.budget) prefer_direct(net, options);
+  Model model = options.budget ? quantize_within_budget(net, check.count > 0 ? check : images, options, told)
+                               : net.tune(options, &told);
+  describe_products(model, options.products, told);
+  return model;
 }
 
 }  // namespace

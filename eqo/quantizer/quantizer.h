@@ -12,6 +12,7 @@
 #include "eqo/data/preprocess.h"
 #include "eqo/importer/float_graph.h"
 #include "eqo/model/graph.h"
+#include "eqo/passes/passes.h"
 #include "eqo/quantizer/budget.h"
 #include "eqo/quantizer/quant_pass.h"
 #include "eqo/quantizer/tuning.h"
@@ -19,7 +20,7 @@
 namespace eqo {
 
 enum class ConvChoice : std::uint8_t {
-  kAuto,  // per layer, the one whose product costs fewer bytes
+  kAuto,  // per layer, the one whose product costs fewer bytes; direct where it will be homomorphic
   kDirect,
   kWinograd  // wherever it applies: 3x3, stride 1, dilation 1, one group
 };
@@ -36,6 +37,7 @@ struct QuantizeOptions {
   unsigned activation_bits = 8;  // 1..8, of all layers' inputs but theirs
   unsigned edge_bits = 8;        // 1..8, of the first and the last layer: weights and inputs
   ConvChoice conv = ConvChoice::kAuto;
+  ProductOptions products;  // what convolutions will be computed by: ConvChoice::kAuto and the budget count on it
   AccumulatorRule accumulators = AccumulatorRule::kCalibration;
   bool bias_correction = true;         // put the layers' mean error on the calibration images into their bias
   bool compensate_rounding = true;     // round each weight so that it makes up for the errors of those before it
@@ -75,6 +77,7 @@ struct QuantizeReport {
     unsigned activation_bits = 0;  // of the layer's input
     unsigned ring_bits = 0;        // of its product
     ConvDomain conv = ConvDomain::kDirect;
+    bool homomorphic = false;
     double sensitivity = 0;   // squared error of its output over the output's variance, all errors before included
     std::uint64_t bytes = 0;  // of its product, online, for one image
   };
