@@ -26,7 +26,7 @@ std::unique_ptr<SecretConvolution> make_factored_convolution_server(const ConvSp
 std::unique_ptr<SecretConvolution> make_factored_convolution_client(const ConvSpec& spec);
 void factored_convolution_cost(CostMeter& meter, const ConvSpec& spec, std::uint64_t batch);
 
-// COINN factors where a codebook is small: its public configurations have 4 to 14 clusters, and plain products for
+// COINN factors where a codebook is small: its public configurations have 3 to 14 clusters, and plain products for
 // layers without. Also one format, a direct product, and values of at most 16 bits.
 inline constexpr unsigned kMostClusters = 16;
 bool factors(const ConvSpec& spec);
