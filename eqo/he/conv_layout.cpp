@@ -85,6 +85,7 @@ ConvLayout::Geometry::Geometry(const Axis& y, const Axis& x, std::int64_t tile_h
   const std::int64_t read = (rows.extent - 1) * pitch + columns.extent;
   lead = std::min(rows.begin * pitch + columns.begin, kernel - 1);
   excess = std::max({std::int64_t{0}, read - lead - block, kernel - block});
+  excess_without_lead = std::max({std::int64_t{0}, read - block, kernel - block});
 }
 
 std::uint64_t ConvLayout::Geometry::room(std::size_t degree) const {
@@ -102,6 +103,9 @@ ConvLayout::ConvLayout(const ConvShape& shape, std::size_t degree, const ConvTil
   if (shape.domain != ConvDomain::kDirect) throw internal_error("polynomial layout: the convolution is not direct");
   tiles_at_once_ = geometry_.room(degree) / (tiling.channels * tiling.outputs);
   if (tiles_at_once_ == 0) throw internal_error("polynomial layout: the tiling does not fit the ring");
+  const std::int64_t blocks = static_cast<std::int64_t>(tiling.channels * tiles_at_once_) * geometry_.block;
+  if (tiling.outputs == 1 && blocks + geometry_.excess_without_lead <= static_cast<std::int64_t>(degree))
+    geometry_.lead = 0;
 }
 
 std::uint64_t ConvLayout::channels() const { return u64(shape_.in.c) * y_.phases.size() * x_.phases.size(); }
@@ -112,10 +116,39 @@ std::uint64_t ConvLayout::tiles_of(std::uint64_t batch) const {
 }
 std::uint64_t ConvLayout::tile_chunks(std::uint64_t batch) const { return chunks(tiles_of(batch), tiles_at_once_); }
 
+std::int64_t ConvLayout::kernel() const { return (y_.extent - 1) * geometry_.pitch + x_.extent; }
+
 // The place of a kernel's last tap.
 std::int64_t ConvLayout::top() const {
-  return (static_cast<std::int64_t>(tiling_.channels) - 1) * geometry_.block + (y_.extent - 1) * geometry_.pitch +
-         x_.extent - 1;
+  return (static_cast<std::int64_t>(tiling_.channels) - 1) * geometry_.block + kernel() - 1;
+}
+
+HeSupport ConvLayout::support(std::uint64_t output_chunk, std::uint64_t channel_chunk) const {
+  const std::uint64_t outputs = std::min(tiling_.outputs, u64(shape_.out_channels) - output_chunk * tiling_.outputs);
+  const std::uint64_t present = std::min(tiling_.channels, channels() - channel_chunk * tiling_.channels);
+  const std::uint64_t block = u64(geometry_.block);
+  return {static_cast<std::uint32_t>((tiling_.channels - present) * block),
+          static_cast<std::uint32_t>((outputs - 1) * tiling_.channels * block + u64(top()) + 1)};
+}
+
+std::vector<std::uint32_t> ConvLayout::used(std::uint64_t batch, std::uint64_t tile_chunk) const {
+  std::vector<std::uint32_t> out(channel_chunks(), static_cast<std::uint32_t>(degree_));
+  // With several outputs in a product, or data that wraps around, everything reaches what is needed.
+  if (tiling_.outputs != 1 || geometry_.lead != 0) return out;
+  const std::uint64_t first = tile_chunk * tiles_at_once_, last = std::min(first + tiles_at_once_, tiles_of(batch));
+  std::uint64_t end = 0;  // of the needed coefficients
+  for (std::uint64_t index = first; index < last; ++index) {
+    const Tile t = tile(index);
+    end = std::max(end, (index - first) * tiling_.channels * u64(geometry_.block) +
+                            u64(top() + (t.h - 1) * y_.step * geometry_.pitch + (t.w - 1) * x_.step + 1));
+  }
+  for (std::uint64_t c = 0; c < out.size(); ++c)
+    out[c] = static_cast<std::uint32_t>(std::min<std::uint64_t>(degree_, (end - support(0, c).begin + 7) / 8 * 8));
+  return out;
+}
+
+std::uint64_t ConvLayout::inputs_bytes(const HeParams& params, std::uint64_t batch, std::uint64_t tile_chunk) const {
+  return he_inputs_bytes(params, used(batch, tile_chunk));
 }
 
 ConvLayout::Tile ConvLayout::tile(std::uint64_t index) const {
@@ -312,9 +345,17 @@ ConvLayoutChoice choose_conv_layout(const ConvShape& shape, const HeSizes& sizes
     for_each_tiling(shape, degree, [&](const ConvTiling& t, const ChunkCounts& n) {
       const std::optional<HeParams>& p = params(t.outputs);
       if (!p) return;
-      const std::uint64_t bytes = n.tiles * he_inputs_bytes(*p, n.channels) +
-                                  n.tiles * n.outputs * he_answer_bytes(*p, 0) +
-                                  packed_bytes(u64(shape.out().size()), p->kept_bits());
+      const std::uint64_t answers =
+          n.tiles * n.outputs * he_answer_bytes(*p, 0) + packed_bytes(u64(shape.out().size()), p->kept_bits());
+      if (answers >= best.bytes) return;
+      std::uint64_t bytes = answers;
+      if (t.outputs == 1) {  // perhaps short ciphertexts
+        const ConvLayout layout(shape, degree, t);
+        for (std::uint64_t chunk = 0; chunk < n.tiles && bytes < best.bytes; ++chunk)
+          bytes += layout.inputs_bytes(*p, 1, chunk);
+      } else {
+        bytes += n.tiles * he_inputs_bytes(*p, n.channels);
+      }
       if (bytes < best.bytes) best = {bytes, t, *p};
     });
     if (best.params.degree != 0) return {best.params, ConvLayout(shape, degree, best.tiling)};

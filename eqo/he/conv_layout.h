@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "eqo/core/secret.h"
+#include "eqo/he/he_cipher.h"
 #include "eqo/he/he_params.h"
 #include "eqo/kernels/convolution.h"
 
@@ -26,6 +27,8 @@ namespace eqo {
 //   Input:   x[channel v][i][j]           at v * block + i * pitch + j - lead
 //   Weights: w[output o][v][ey][ex]       at o * c * block + top - (v * block + ey * pitch + ex)
 //   Result:  y[o][oy][ox]                 at o * c * block + top + oy * step * pitch + ox * step - lead
+//   `lead` saves the room of the zeros before the image. Where there is room for them (k = 1) it is 0: then nothing
+//   that is needed wraps around, and the coefficients behind the last that is needed are not sent (he_cipher.h).
 
 // The layout's free choices.
 struct ConvTiling {
@@ -61,6 +64,12 @@ class ConvLayout {
   // One plaintext polynomial. weights [out_channels][in.c / groups][kernel_h][kernel_w].
   void weights(std::uint64_t output_chunk, std::uint64_t channel_chunk, std::span<const std::int32_t> weights,
                std::span<std::int32_t> polynomial) const;
+  // Its support.
+  HeSupport support(std::uint64_t output_chunk, std::uint64_t channel_chunk) const;
+  // Coefficients of each input polynomial of a tile chunk that are sent: those that reach a needed coefficient.
+  std::vector<std::uint32_t> used(std::uint64_t batch, std::uint64_t tile_chunk) const;
+  // Of all ciphertexts of a tile chunk.
+  std::uint64_t inputs_bytes(const HeParams& params, std::uint64_t batch, std::uint64_t tile_chunk) const;
   // Where the outputs of a tile chunk and an output chunk are: coefficients of the result, and their places in
   // y [batch][out]. Over all chunks every place occurs once; within one every coefficient at most once.
   struct Results {
@@ -91,6 +100,7 @@ class ConvLayout {
   // How far apart things lie for tiles of this size.
   struct Geometry {
     std::int64_t pitch = 1, block = 1, lead = 0, excess = 0;
+    std::int64_t excess_without_lead = 0;
     Geometry(const Axis& y, const Axis& x, std::int64_t tile_h, std::int64_t tile_w);
     // c * k * tiles at most.
     std::uint64_t room(std::size_t degree) const;
@@ -104,6 +114,7 @@ class ConvLayout {
   Tile tile(std::uint64_t index) const;
   std::uint64_t channels() const;  // phases count
   std::int64_t top() const;
+  std::int64_t kernel() const;  // from a channel's first tap to its last, plus one
   std::uint64_t tiles_of(std::uint64_t batch) const;
 
   ConvShape shape_;

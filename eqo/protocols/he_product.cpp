@@ -53,7 +53,7 @@ class Client final : public HeConvolution {
     const HeClientKey& key = keys_.client(plan_.params);
     const std::uint64_t tiles = layout.tile_chunks(batch), chunks = layout.output_chunks();
     for (std::uint64_t t = 0; t < tiles; ++t)
-      ctx.channel.send(key.encrypt(plan_.params, layout.inputs(batch, t, x), ctx.prg));
+      ctx.channel.send(key.encrypt(plan_.params, layout.inputs(batch, t, x), layout.used(batch, t), ctx.prg));
 
     Words y(outputs(batch));
     std::vector<Bytes> answers(chunks);
@@ -111,8 +111,8 @@ class Server final : public HeConvolution {
     std::vector<HeInputs> inputs;
     inputs.reserve(tiles);
     for (std::uint64_t t = 0; t < tiles; ++t)
-      inputs.emplace_back(*keys_.ring(params), layout.channel_chunks(),
-                          ctx.channel.recv(he_inputs_bytes(params, layout.channel_chunks())));
+      inputs.emplace_back(*keys_.ring(params), layout.used(batch, t),
+                          ctx.channel.recv(layout.inputs_bytes(params, batch, t)));
 
     std::vector<Prg> generators;
     generators.reserve(chunks);
@@ -144,7 +144,7 @@ class Server final : public HeConvolution {
     WipedVector<std::int32_t> polynomial(plan_.params.degree);
     for (const std::uint32_t c : plan_.layout.sources(output_chunk)) {
       plan_.layout.weights(output_chunk, c, weights_, polynomial);
-      out.add(polynomial);
+      out.add(polynomial, plan_.layout.support(output_chunk, c));
     }
     return out;
   }
@@ -254,8 +254,7 @@ void he_keys_setup_cost(CostMeter& meter, std::span<const HeParams> layers) {
 void he_convolution_online_cost(CostMeter& meter, const HeConvPlan& plan, std::uint64_t batch) {
   const ConvLayout& layout = plan.layout;
   const std::uint64_t tiles = layout.tile_chunks(batch);
-  for (std::uint64_t t = 0; t < tiles; ++t)
-    meter.send(Party::kClient, he_inputs_bytes(plan.params, layout.channel_chunks()));
+  for (std::uint64_t t = 0; t < tiles; ++t) meter.send(Party::kClient, layout.inputs_bytes(plan.params, batch, t));
   for (std::uint64_t t = 0; t < tiles; ++t)
     for (std::uint64_t o = 0; o < layout.output_chunks(); ++o)
       meter.send(Party::kServer, he_answer_bytes(plan.params, layout.result_count(batch, t, o)));

@@ -236,7 +236,7 @@ TEST(HeConvolution, MalformedBytesEndInAProtocolError) {
     keys.setup(ctx);
   };
   // Residues that are not below their primes; a message of another length.
-  const std::uint64_t input_bytes = he_inputs_bytes(params, c.plan.layout.channel_chunks());
+  const std::uint64_t input_bytes = c.plan.layout.inputs_bytes(params, 1, 0);
   EXPECT_NE(error_of(Party::kServer, run,
                      [&](Context& ctx) { ctx.channel.send(filled(he_public_key_bytes(params), std::byte{255})); }),
             "");
