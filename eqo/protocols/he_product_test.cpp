@@ -130,7 +130,7 @@ TEST_P(HeConvolutionOf, RandomLayersEqualTheTwin) {
   for (const unsigned threads : {1U, 3U}) {
     Rng rng(threads);
     std::vector<Case> cases;
-    for (int i = 0; i < 100; ++i) cases.push_back(random_case(rng, GetParam()));
+    for (int i = 0; i < 250; ++i) cases.push_back(random_case(rng, GetParam()));
     equal_the_twin(cases, threads, threads == 1 ? std::uint64_t{1} << 28 : std::uint64_t{1} << 20);
   }
 }
@@ -246,15 +246,21 @@ TEST(HeConvolution, MalformedBytesEndInAProtocolError) {
                        ctx.channel.send(filled(input_bytes, std::byte{255}));
                      }),
             "");
-  EXPECT_NE(error_of(Party::kServer, run,
-                     [&](Context& ctx) {
-                       public_key(ctx);
-                       ctx.channel.send(filled(input_bytes - 1, std::byte{0}));
-                     }),
-            "");
+  for (const std::uint64_t length : {input_bytes - 1, input_bytes + 1, std::uint64_t{1}, he_public_key_bytes(params)}) {
+    EXPECT_NE(error_of(Party::kServer, run,
+                       [&](Context& ctx) {
+                         public_key(ctx);
+                         ctx.channel.send(filled(length, std::byte{0}));
+                       }),
+              "");
+  }
+  for (const std::uint64_t length : {he_public_key_bytes(params) - 1, he_public_key_bytes(params) + 1}) {
+    EXPECT_NE(error_of(Party::kServer, run, [&](Context& ctx) { ctx.channel.send(filled(length, std::byte{0})); }), "");
+  }
   // An answer whose padding bits are set, and one that is too short. 49 results of 17 bits leave 7 bits of padding.
   const std::uint64_t answer_bytes = he_answer_bytes(params, c.plan.layout.result_count(1, 0, 0));
-  for (const Bytes& answer : {filled(answer_bytes, std::byte{255}), filled(answer_bytes - 1, std::byte{0})}) {
+  for (const Bytes& answer : {filled(answer_bytes, std::byte{255}), filled(answer_bytes - 1, std::byte{0}),
+                              filled(answer_bytes + 1, std::byte{0}), filled(1, std::byte{0})}) {
     EXPECT_NE(error_of(Party::kClient, run,
                        [&](Context& ctx) {
                          public_key(ctx);

@@ -9,6 +9,7 @@
 #include "eqo/net/handshake.h"
 #include "eqo/net/testing/expect_error.h"
 #include "eqo/net/testing/transports.h"
+#include "eqo/planner/he_choice.h"
 #include "eqo/runtime/control.h"
 #include "eqo/runtime/runtime_testing.h"
 
@@ -30,6 +31,26 @@ RunReport planned(const Offer& offer, std::uint64_t batch) {
   handshake.bytes = {bytes[0], bytes[1]};
   handshake.flights = kHandshakeFlights;
   return planned_report(offer.model.plan, plan_cost(offer.model.plan, offer.exec, batch), handshake);
+}
+
+// Handshake and setup as a client does them; then `f` has the bare channel.
+template <typename F>
+testing::End<SessionSummary> server_against(const Offer& offer, F f) {
+  const auto [server, client] = run_session(make_memory_transports(), offer, [&](std::unique_ptr<Transport> t) {
+    Prg prg = Prg::from_os();
+    client_handshake(*t, {}, {});
+    Channel channel(Party::kClient, std::move(t));
+    ThreadPool threads(1);
+    const auto ot = make_ot_pool(channel, prg, threads, offer.exec.ot);
+    Context ctx{Party::kClient, channel, *ot, prg, threads};
+    SecureExecutor executor(ctx, offer.model.plan, offer.exec, nullptr);
+    executor.setup();
+    receive_ready(channel);
+    f(channel, executor);
+    return true;
+  });
+  EXPECT_TRUE(bool(client)) << client.text();
+  return server;
 }
 
 // --- What works ---
@@ -131,6 +152,45 @@ TEST(Limits, WhatTheServerDoesNotGrantIsRefusedAtTheClientAndTheSessionGoesOn) {
   EXPECT_EQ(server.value->images, 3U);
 }
 
+// The noise that hides the weights is made for so many results: neither party goes beyond.
+TEST(Limits, NoMoreImagesThanHomomorphicProductsWereMadeFor) {
+  const Model model = testing::dot_product({1, 2}, 3, 16, 8);
+  ExecOptions exec;
+  exec.he = choose_he(model.plan, 2);
+  PassOptions passes;
+  passes.products = Products::kHe;
+  Offer offer = make_offer(model, {}, exec, Reveal::kLogits, passes);
+  const std::uint64_t limit = he_images(offer.model.plan, offer.exec.he);
+  ASSERT_GE(limit, 2U);
+  ASSERT_LE(limit, 8U);
+  const auto [server, client] = run_session(make_memory_transports(), offer, [&](std::unique_ptr<Transport> t) {
+    ClientSession session(std::move(t), {});
+    EXPECT_EQ(session.max_batch(), limit);
+    const auto image = random_images(offer.model.plan, 1, 1);
+    for (std::uint64_t i = 0; i < limit; ++i)
+      EXPECT_EQ(session.infer(image, 1), expected_answers(offer.model, image, 1));
+    EQO_EXPECT_ERROR(session.infer(image, 1), Category::kPolicy, std::to_string(limit) + " images a session");
+    return session.finish();
+  });
+  ASSERT_TRUE(server && client) << server.text() << " / " << client.text();
+  EXPECT_EQ(server.value->images, limit);
+
+  // A client that asks for more all the same, of an owner who allows more.
+  offer.max_images = 1000;
+  const auto images = static_cast<std::uint32_t>(limit);
+  const auto too_many = server_against(offer, [&](Channel& channel, SecureExecutor&) {
+    send_request(channel, {Request::Kind::kBatch, images + 1, 1});
+  });
+  expect_end(too_many, Category::kProtocol, "a batch of");
+  const auto one_more = server_against(offer, [&](Channel& channel, SecureExecutor& executor) {
+    send_request(channel, {Request::Kind::kBatch, images, 1});
+    executor.run(Words(2 * limit), images, 1);
+    channel.recv_words(limit, 16);
+    send_request(channel, {Request::Kind::kBatch, 1, 2});
+  });
+  expect_end(one_more, Category::kPolicy, std::to_string(limit) + " images");
+}
+
 TEST(Limits, MemoryBoundsTheBatchesThatAreGranted) {
   Offer offer = random_offer(3);
   const auto open = [](std::unique_ptr<Transport> t) {
@@ -219,26 +279,6 @@ TEST(Limits, LogitsOfALabelOnlyServer) {
 }
 
 // --- A client that does not keep to the protocol ---
-
-// Handshake and setup as a client does them; then `f` has the bare channel.
-template <typename F>
-testing::End<SessionSummary> server_against(const Offer& offer, F f) {
-  const auto [server, client] = run_session(make_memory_transports(), offer, [&](std::unique_ptr<Transport> t) {
-    Prg prg = Prg::from_os();
-    client_handshake(*t, {}, {});
-    Channel channel(Party::kClient, std::move(t));
-    ThreadPool threads(1);
-    const auto ot = make_ot_pool(channel, prg, threads, offer.exec.ot);
-    Context ctx{Party::kClient, channel, *ot, prg, threads};
-    SecureExecutor executor(ctx, offer.model.plan, offer.exec, nullptr);
-    executor.setup();
-    receive_ready(channel);
-    f(channel, executor);
-    return true;
-  });
-  EXPECT_TRUE(bool(client)) << client.text();
-  return server;
-}
 
 TEST(HostileClient, RequestsOutOfRange) {
   Offer offer = make_offer(testing::dot_product({1, 2}, 3, 16, 8), {}, {}, Reveal::kLogits);
