@@ -35,7 +35,10 @@ struct Args {
 
 const char* conv_name(ConvDomain d) { return d == ConvDomain::kWinograd ? "winograd" : "direct"; }
 
-const char* measure_name(SensitivityMeasure m) { return m == SensitivityMeasure::kLogits ? "logits" : "fisher"; }
+const char* measure_name(SensitivityMeasure m) {
+  if (m == SensitivityMeasure::kHessian) return "hessian";
+  return m == SensitivityMeasure::kLogits ? "logits" : "fisher";
+}
 
 std::string cost_text(const BudgetReport& b, double cost) {
   return b.seconds ? fmt::format("{:.3f} s", cost) : fmt::format("{:.3f} MB", cost / 1e6);
@@ -168,6 +171,7 @@ void quantize_command(const Output& out, const Args& args) {
   const auto data = open_dataset(args.calibration, Split::kTrain);
   options.preprocess = make_preprocess(args.preprocess, graph.input_shape());
   options.classes = data->class_names();
+  if (options.sensitivity == SensitivityMeasure::kHessian) options.hessian = hessian_measure(options.seed);
   nlohmann::json fine_tuned;
   if (args.fine_tune.asked()) options.tuner = fine_tuner(args.fine_tune, options, out, fine_tuned);
   Progress progress("quantizing", !out.quiet);
@@ -231,10 +235,14 @@ void add_quantize(CLI::App& app, Session& session) {
       "--budget", args->budget,
       "Choose widths and algorithms layer by layer for the best accuracy within 80MB, 0.4x of the 8-bit "
       "network, or 2s@wan online for one image; --weights, --activations and --edge-bits do not count then");
-  cmd->add_option("--sensitivity", o.sensitivity,
-                  "What --budget keeps low: fisher (the loss; the default) or logits (their squared error)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, SensitivityMeasure>{
-          {"logits", SensitivityMeasure::kLogits}, {"fisher", SensitivityMeasure::kFisher}}));
+  cmd->add_option(
+         "--sensitivity", o.sensitivity,
+         "What --budget keeps low: fisher (the loss; the default), logits (their squared error), or hessian (its "
+         "trace in each layer times the squared error of the weights; libtorch)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, SensitivityMeasure>{{"logits", SensitivityMeasure::kLogits},
+                                                    {"fisher", SensitivityMeasure::kFisher},
+                                                    {"hessian", SensitivityMeasure::kHessian}}));
   cmd->add_option("--search-networks", o.search_networks, "With --budget: candidates that are quantized and compared")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();

@@ -110,6 +110,18 @@ void add_fine_tune_flags(CLI::App& cmd, FineTuneFlags& flags) {
       ->group(group);
 }
 
+decltype(QuantizeOptions::hessian) hessian_measure(std::uint64_t seed) {
+  const auto plugin = reinterpret_cast<HessianPlugin>(train_plugin_symbol(kHessianPluginSymbol));
+  return [plugin, seed](const FloatGraph& graph, std::span<const float> images, std::size_t count) {
+    const HessianOptions options{.seed = seed};
+    HessianCall call{&graph, images, count, &options, {}};
+    plugin(&call);
+    std::vector<QuantizeOptions::MeanDiagonal> out;
+    for (const HessianTrace& t : call.result) out.push_back({t.direct, t.winograd});
+    return out;
+  };
+}
+
 quant::Tuner fine_tuner(const FineTuneFlags& flags, const QuantizeOptions& options, const Output& out,
                         nlohmann::json& document) {
   const auto plugin = reinterpret_cast<FineTunePlugin>(train_plugin_symbol(kFineTunePluginSymbol));

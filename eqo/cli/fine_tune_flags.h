@@ -18,6 +18,9 @@ struct FineTuneFlags {
 };
 void add_fine_tune_flags(CLI::App& command, FineTuneFlags& flags);
 
+// What QuantizeOptions takes for SensitivityMeasure::kHessian; loads the training plug-in now (usage_error without).
+decltype(QuantizeOptions::hessian) hessian_measure(std::uint64_t seed);
+
 // The tuner that QuantizeOptions takes: loads the training plug-in and the data now (usage_error without either),
 // trains when it is called, and leaves what became of it in `document`. Both references must outlive the tuner.
 quant::Tuner fine_tuner(const FineTuneFlags& flags, const QuantizeOptions& options, const Output& out,

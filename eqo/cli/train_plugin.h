@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "eqo/train/fine_tuner.h"
+#include "eqo/train/hessian.h"
 #include "eqo/train/trainer.h"
 
 namespace eqo::cli {
@@ -28,11 +29,22 @@ struct FineTuneCall {
   FineTuneResult result;
 };
 
+// And of eqo::hessian_traces().
+struct HessianCall {
+  const FloatGraph* graph = nullptr;
+  std::span<const float> images;
+  std::size_t count = 0;
+  const HessianOptions* options = nullptr;
+  std::vector<HessianTrace> result;
+};
+
 inline constexpr const char* kTrainPluginFile = "libeqo_train_plugin.so";
 inline constexpr const char* kTrainPluginSymbol = "eqo_train_plugin";
 inline constexpr const char* kFineTunePluginSymbol = "eqo_fine_tune_plugin";
+inline constexpr const char* kHessianPluginSymbol = "eqo_hessian_plugin";
 using TrainPlugin = void (*)(TrainCall*);
 using FineTunePlugin = void (*)(FineTuneCall*);
+using HessianPlugin = void (*)(HessianCall*);
 
 // A function of the plug-in, which stays loaded. Looks beside the executable, then in the installation's library
 // folder. Throws usage_error where there is none.

@@ -26,7 +26,8 @@ struct Budget {
 // What a layer's sensitivity is the expected rise of, to second order.
 enum class SensitivityMeasure : std::uint8_t {
   kLogits,  // half the squared error of the logits
-  kFisher   // the loss: cross entropy in nats, with labels drawn from what the network predicts
+  kFisher,  // the loss: cross entropy in nats, with labels drawn from what the network predicts
+  kHessian  // the same for activations; of weights, the Hessian's mean diagonal times the squared error (HAWQ-V2)
 };
 
 // "80MB" (kB, MB, GB, MiB), "0.4x", "2s@wan" or "500ms@100M,20ms". Throws usage_error.

@@ -97,7 +97,8 @@ void OptionTable::list_options() {
                            .reweight = options_.disabled.count(QuantPass::kReweight) == 0,
                            .compensate = options_.compensate_rounding,
                            .centered = options_.bias_correction,
-                           .clip = options_.accumulators != AccumulatorRule::kCalibration},
+                           .clip = options_.accumulators != AccumulatorRule::kCalibration,
+                           .hessian = options_.hessian},
                           options_.sensitivity_cache);
   for (std::size_t l = 0; l < nodes_.size(); ++l) {
     const FloatNode& node = net_.graph().nodes[nodes_[l]];

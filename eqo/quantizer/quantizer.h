@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,13 @@ struct QuantizeOptions {
   // fields weights_bits, activation_bits and edge_bits count for nothing then.
   std::optional<Budget> budget;
   SensitivityMeasure sensitivity = SensitivityMeasure::kFisher;
+  // For kHessian: the mean diagonal entries of the Hessian by linear layer, in both domains, of a graph without batch
+  // norms on some of its inputs. E.g. hessian_traces() of train/hessian.h.
+  struct MeanDiagonal {
+    double direct = 0, winograd = 0;
+  };
+  std::function<std::vector<MeanDiagonal>(const FloatGraph& graph, std::span<const float> images, std::size_t count)>
+      hessian;
   std::size_t check_images = 1024;  // of the data, none of those for calibration: what candidates are compared on
   unsigned search_networks = 40;    // candidates that are made, at most
   std::string sensitivity_cache;    // a file for what the search measures first; empty: none

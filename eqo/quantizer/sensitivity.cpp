@@ -80,6 +80,12 @@ RoundingError activation_error(const CalibratedNet& net, std::size_t node, unsig
   return out;
 }
 
+double half_squares(const std::vector<float>& v) {
+  double sum = 0;
+  for (const float x : v) sum += static_cast<double>(x) * static_cast<double>(x);
+  return sum / 2;
+}
+
 // Errors are collected until there are many, and their effects measured together.
 class Measurement {
  public:
@@ -92,6 +98,10 @@ class Measurement {
     const auto affordable = static_cast<std::size_t>(std::max(1.0, kEffectMacs / std::max(macs, 1.0)));
     images_ = FloatBatch(net.images().shape, std::min({net.images().count, kEffectImages, affordable}));
     std::copy_n(net.images().data.begin(), images_.data.size(), images_.data.begin());
+    if (options.measure != SensitivityMeasure::kHessian) return;
+    if (!options.hessian) throw usage_error("sensitivity by the Hessian needs the training part");
+    diagonals_ = options.hessian(net.graph(), images_.data, images_.count);
+    if (diagonals_.size() != out.size()) throw internal_error("the Hessian of another network");
   }
 
   void add_layer(std::size_t layer, std::size_t node, const FloatBatch& input) {
@@ -101,9 +111,16 @@ class Measurement {
       std::vector<WeightError> errors = weight_errors(net_, node, domain, x, options_);
       std::size_t i = 0;
       for (const unsigned bits : options_.weights_bits) {
-        floats_ += static_cast<double>(errors[i].error.size());
-        pending_.weights.push_back(std::move(errors[i++]));
-        weights_to_.push_back(&(domain == ConvDomain::kWinograd ? out_[layer].winograd : out_[layer].direct)[bits]);
+        double& effect = (domain == ConvDomain::kWinograd ? out_[layer].winograd : out_[layer].direct)[bits];
+        WeightError& error = errors[i++];
+        if (!diagonals_.empty()) {
+          const QuantizeOptions::MeanDiagonal& d = diagonals_[layer];
+          effect = half_squares(error.error) * (domain == ConvDomain::kWinograd ? d.winograd : d.direct);
+          continue;
+        }
+        floats_ += static_cast<double>(error.error.size());
+        pending_.weights.push_back(std::move(error));
+        weights_to_.push_back(&effect);
       }
     }
     for (const unsigned bits : options_.activation_bits) {
@@ -116,7 +133,10 @@ class Measurement {
   void finish() {
     const ErrorEffects effects =
         error_effects(net_.graph(), images_, pending_,
-                      {.measure = options_.measure, .seed = options_.seed, .centered = options_.centered}, net_.pool());
+                      {.measure = diagonals_.empty() ? options_.measure : SensitivityMeasure::kFisher,
+                       .seed = options_.seed,
+                       .centered = options_.centered},
+                      net_.pool());
     for (std::size_t i = 0; i < weights_to_.size(); ++i) *weights_to_[i] = effects.weights[i];
     for (std::size_t i = 0; i < activations_to_.size(); ++i) *activations_to_[i] = effects.activations[i];
     pending_ = {};
@@ -131,7 +151,8 @@ class Measurement {
   std::vector<LayerSensitivity>& out_;
   FloatBatch images_;
   QuantizationErrors pending_;
-  std::vector<double*> weights_to_, activations_to_;  // where the effects go
+  std::vector<QuantizeOptions::MeanDiagonal> diagonals_;  // of the Hessian, by layer, if that is the measure
+  std::vector<double*> weights_to_, activations_to_;      // where the effects go
   double floats_ = 0;
 };
 

@@ -16,7 +16,7 @@ namespace eqo {
 
 struct FineTuneOptions {
   int epochs = 20;
-  int batch = 128;
+  int batch = 32;
   double learning_rate = 7e-4;  // of weights and biases in real units: the peak of one cycle, which rises linearly
                                 // and falls along half a cosine to zero
   double scale_rate = 3e-4;     // of the scales' logarithms, likewise

@@ -8,6 +8,7 @@
 
 #include "eqo/core/error.h"
 #include "eqo/train/quant_ops.h"
+#include "eqo/train/tap_convolution.h"
 
 namespace eqo {
 namespace {
@@ -34,6 +35,7 @@ Tensor run_node(const FloatGraph& graph, std::size_t i, const TorchNode& t, cons
     case FloatOp::kInput:
       throw internal_error("an input node that is not the first");
     case FloatOp::kConv:
+      if (t.taps.defined() && t.taps_by_kernels) return tap_convolution(in(0), t.taps, t.bias, w);
       if (t.taps.defined()) return winograd_convolution(in(0), t.taps, t.bias, w);
       if (symmetric) {
         return at::conv2d(in(0), t.weight, t.bias, stride, {w.pad_top, w.pad_left}, dilation, node.groups);

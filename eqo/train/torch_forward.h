@@ -13,6 +13,8 @@ struct TorchNode {
   at::Tensor mean, variance;  // running statistics; updated in place by a forward pass in training mode
   bool relu_in_place = false;
   at::Tensor taps;  // of a 3x3 convolution's weight in Winograd's domain [16][K * C]: used instead; not for training
+  bool taps_by_kernels =
+      false;  // by what they amount to (tap_convolution.h), which is differentiable as often as wanted
 };
 
 // The graph on a batch N x C x H x W (channels-last memory): logits N x output size. nodes[i] belongs to
