@@ -314,5 +314,38 @@ TEST(Sensitivity, FallsWithEveryBitAndIsCached) {
                    Category::kResource, "can't write");
 }
 
+// Weights by the squared error times the Hessian's mean diagonal, which somebody else measures.
+TEST(Sensitivity, ByTheHessian) {
+  const FloatGraph graph = quant::prepare_graph(residual_net());
+  quant::FloatBatch images(graph.input_shape(), kImages);
+  images.data = test_images(graph.input_shape(), kImages, 5);
+  ThreadPool pool(2);
+  quant::CalibratedNet net(graph, images, 1, pool, [](std::size_t) {});
+  const std::set<unsigned> widths{2, 4, 8};
+  quant::SensitivityOptions options{.weights_bits = widths, .activation_bits = widths};
+  const auto fisher = quant::measure_sensitivities(net, options);
+  options.measure = SensitivityMeasure::kHessian;
+  EQO_EXPECT_ERROR(quant::measure_sensitivities(net, options), Category::kUsage, "the training part");
+  const auto with = [&](double direct, double winograd) {
+    options.hessian = [=](const FloatGraph& g, std::span<const float> x, std::size_t count) {
+      EXPECT_EQ(x.size(), count * static_cast<std::size_t>(g.input_shape().size()));
+      return std::vector<QuantizeOptions::MeanDiagonal>(7, {direct, winograd});
+    };
+    return quant::measure_sensitivities(net, options);
+  };
+  const auto once = with(1, 1), more = with(3, 5);
+  for (std::size_t l = 0; l < once.size(); ++l) {
+    EXPECT_EQ(once[l].activations, fisher[l].activations);
+    for (const unsigned b : widths) {
+      EXPECT_GT(once[l].direct.at(b), 0);
+      EXPECT_DOUBLE_EQ(more[l].direct.at(b), 3 * once[l].direct.at(b));
+      if (!once[l].winograd.empty()) {
+        EXPECT_DOUBLE_EQ(more[l].winograd.at(b), 5 * once[l].winograd.at(b));
+      }
+    }
+    EXPECT_GT(once[l].direct.at(2), 8 * once[l].direct.at(4));
+  }
+}
+
 }  // namespace
 }  // namespace eqo
