@@ -26,10 +26,10 @@ struct SensitivityOptions {
   std::set<unsigned> weights_bits, activation_bits;
   SensitivityMeasure measure = SensitivityMeasure::kFisher;
   std::uint64_t seed = 1;
-  bool reweight = true, compensate = true;     // weights are rounded so
-  bool centered = true;                        // biases are corrected
-  bool clip = false;                           // activations are
-  decltype(QuantizeOptions::hessian) hessian;  // for SensitivityMeasure::kHessian
+  bool reweight = true, compensate = true;          // weights are rounded so
+  bool centered = true;                             // biases are corrected
+  bool clip = false;                                // activations are
+  decltype(QuantizeOptions::hessian) hessian = {};  // for SensitivityMeasure::kHessian
 };
 
 // One entry a linear layer, in the graph's order. With a `cache` (a JSON file) they are read from it if it was made for
