@@ -45,6 +45,9 @@ void local_command(const Output& out, const Args& args) {
                           {"client_peak_rss_bytes", result.client.report.peak_rss_bytes},
                           {"server_peak_rss_bytes", result.server.report.peak_rss_bytes},
                           {"batches", result.client.batches},
+                          {"prepared_batches", result.client.prepared_batches},
+                          {"all_prepared_bytes", result.client.prepared_bytes},
+                          {"all_prepared_seconds", result.client.prepared_seconds},
                           {"all_batches_seconds", result.client.online_seconds}};
   const std::optional<Error> failure = verification_error(answers);
   if (result.difference) {
@@ -83,6 +86,7 @@ void add_local(CLI::App& app, Session& session) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   cmd->add_option("--batch", args->options.batch, "Images a batch")->check(CLI::Range(1, 65536))->capture_default_str();
+  add_prepare_flag(*cmd, args->options.prepare, kPrepareHelp);
   cmd->add_flag("--verify", args->options.verify, "Compare every step with the twin");
   cmd->add_flag("--steps", args->steps, "Costs of each step instead of each kind of step");
   cmd->callback([&session, args] { session.action = [&session, args] { local_command(session.output, *args); }; });

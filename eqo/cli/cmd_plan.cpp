@@ -17,7 +17,7 @@ namespace {
 struct Args {
   std::string model, network;
   ExecFlags exec;
-  std::uint32_t batch = 1;
+  std::uint32_t batch = 1, prepare = 0;
   bool steps = false, passes = false;
 };
 
@@ -43,20 +43,37 @@ void plan_command(const Output& out, const Args& args) {
   const LinkSpec link = network.value_or(LinkSpec{});
   const WorkRates work = measure_work_rates(offer.exec.ot);
   SessionPlan session(plan, offer.exec, {false, &link, &work});
-  RunReport report = planned_report(plan, session.next(args.batch), handshake);
+  check_prepare(args.prepare, args.batch);
+  const auto prepare_ahead = [&] {
+    if (session.prepared() > 0) return;
+    for (std::uint32_t n = args.prepare / args.batch; n > 0; --n) session.prepare(args.batch);
+  };
+  const auto next = [&] {
+    return session.next(args.batch, session.prepared() > 0 ? BatchKind::kPrepared : BatchKind::kWhole);
+  };
+  prepare_ahead();
+  RunReport report = planned_report(plan, next(), handshake);
   report.setup_seconds += link.round_trip_seconds / 2 * static_cast<double>(handshake.flights);
-  report.peak_rss_bytes = estimated_memory(plan, offer.exec, args.batch);
-  double further_bytes = 0, further_seconds = 0;
+  report.peak_rss_bytes = estimated_memory(plan, offer.exec, args.batch, args.prepare);
+  // Material counts for the batch that uses it.
+  double further_bytes = 0, further_seconds = 0, further_prepared_bytes = 0, further_prepared_seconds = 0;
   for (int i = 0; i < kFurtherBatches; ++i) {
-    const PlanCost cost = session.next(args.batch);
+    prepare_ahead();
+    const PlanCost cost = next();
     further_bytes += static_cast<double>(cost.online.total_bytes()) / kFurtherBatches;
     further_seconds += cost.online_seconds / kFurtherBatches;
+    further_prepared_bytes += static_cast<double>(cost.prepared.total_bytes()) / kFurtherBatches;
+    further_prepared_seconds += cost.prepared_seconds / kFurtherBatches;
   }
 
   out.document({{"model", args.model},
                 {"batch", args.batch},
                 {"communication", communication_json(report)},
-                {"further_batches", {{"mean_online_bytes", further_bytes}, {"mean_seconds", further_seconds}}},
+                {"further_batches",
+                 {{"mean_online_bytes", further_bytes},
+                  {"mean_seconds", further_seconds},
+                  {"mean_prepared_bytes", further_prepared_bytes},
+                  {"mean_prepared_seconds", further_prepared_seconds}}},
                 {"seconds", seconds_json(report)},
                 {"peak_rss_bytes", report.peak_rss_bytes}});
   if (args.steps) {
@@ -64,8 +81,11 @@ void plan_command(const Output& out, const Args& args) {
   } else {
     print_by_kind(out, report);
   }
-  out.text(fmt::format("each further {}: {:.3f} MB, {:.2f} s on average, its correlated OTs included",
-                       args.batch == 1 ? "image" : "batch", further_bytes / 1e6, further_seconds));
+  const std::string prepared = args.prepare == 0 ? ""
+                                                 : fmt::format("{:.3f} MB in {:.2f} s ahead, ",
+                                                               further_prepared_bytes / 1e6, further_prepared_seconds);
+  out.text(fmt::format("each further {}: {}{:.3f} MB, {:.2f} s on average, its correlated OTs included",
+                       args.batch == 1 ? "image" : "batch", prepared, further_bytes / 1e6, further_seconds));
   out.text(fmt::format("memory: about {} MiB a party; times are estimates, bytes and flights are exact",
                        report.peak_rss_bytes >> 20));
 }
@@ -79,6 +99,7 @@ void add_plan(CLI::App& app, Session& session) {
   add_network_flag(*cmd, args->network);
   add_exec_flags(*cmd, args->exec);
   cmd->add_option("--batch", args->batch, "Images a batch")->check(CLI::Range(1, 65536))->capture_default_str();
+  add_prepare_flag(*cmd, args->prepare, kPrepareHelp);
   cmd->add_flag("--steps", args->steps, "One row a step instead of one a kind of step");
   cmd->add_flag("--passes", args->passes, "Print the graph before and after each pass");
   cmd->callback([&session, args] { session.action = [&session, args] { plan_command(session.output, *args); }; });

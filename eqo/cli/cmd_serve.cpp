@@ -26,7 +26,7 @@ struct Args {
   TlsConfig tls;
   bool insecure = false;
   unsigned max_sessions = 4, threads = 1;
-  std::uint32_t max_batch = 64;
+  std::uint32_t max_batch = 64, prepare = 1;
   std::uint64_t max_images = 0, max_memory_mib = 0;
   double deadline = 60, drain = 600;
 };
@@ -50,6 +50,7 @@ void serve_command(const Output& out, const Args& args) {
   const Digest digest = offer.model_digest;
   offer.max_batch = args.max_batch;
   offer.max_images = args.max_images;
+  offer.max_prepared = args.prepare;
   offer.max_memory_bytes = args.max_memory_mib << 20;
   offer.threads = args.threads;
   const std::uint64_t need = estimated_memory(offer.model.plan, offer.exec, 1) >> 20;
@@ -114,6 +115,8 @@ void add_serve(CLI::App& app, Session& session) {
       ->capture_default_str();
   cmd->add_option("--max-batch", args->max_batch, "Images a batch")->check(CLI::Range(1, 65536))->capture_default_str();
   cmd->add_option("--max-images", args->max_images, "Images a session; 0: no limit")->capture_default_str();
+  add_prepare_flag(*cmd, args->prepare,
+                   "Images a session may prepare at a time, within --max-memory (infer --prepare)");
   cmd->add_option("--max-memory", args->max_memory_mib, "MiB a session; 0: no limit")->capture_default_str();
   add_seconds_flag(*cmd, "--deadline", args->deadline, 0.05, "Seconds without progress until a session ends");
   add_seconds_flag(*cmd, "--drain", args->drain, 0, "Seconds that running sessions get after SIGTERM");

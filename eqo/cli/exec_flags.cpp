@@ -104,6 +104,10 @@ void add_network_flag(CLI::App& cmd, std::string& text) {
   cmd.add_option("--network", text, "A simulated link: lan, wan, or BITS_PER_S,RTT such as 100M,20ms");
 }
 
+void add_prepare_flag(CLI::App& cmd, std::uint32_t& images, const std::string& help) {
+  cmd.add_option("--prepare", images, help)->check(CLI::Range(0, 1024))->capture_default_str();
+}
+
 void add_seconds_flag(CLI::App& cmd, const std::string& name, double& seconds, double least, const std::string& help) {
   constexpr double kDay = 86400;
   cmd.add_option(name, seconds, help)

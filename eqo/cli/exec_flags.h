@@ -41,6 +41,11 @@ Offer load_offer(const std::string& path, const ExecFlags& flags, const std::opt
 void add_network_flag(CLI::App& cmd, std::string& text);
 std::optional<LinkSpec> parse_network(const std::string& text);
 
+inline constexpr const char* kPrepareHelp =
+    "Images at a time for which all work that does not depend on them is done ahead";
+// --prepare: images; `help` says what the command does with them.
+void add_prepare_flag(CLI::App& cmd, std::uint32_t& images, const std::string& help);
+
 // A flag that takes seconds, from `least` to a day.
 void add_seconds_flag(CLI::App& cmd, const std::string& name, double& seconds, double least, const std::string& help);
 

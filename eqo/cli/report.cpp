@@ -12,24 +12,40 @@
 namespace eqo::cli {
 namespace {
 
-void print_row(const Output& out, const std::string& name, const std::string& op, std::uint64_t setup,
-               std::uint64_t online, std::uint64_t flights, double seconds) {
-  out.text(fmt::format("{:<34} {:<15} {:>15} {:>15} {:>8} {:>9.3f}", name, op, grouped(setup), grouped(online), flights,
-                       seconds));
-}
+// One line of the table; what is prepared has a column only where something is.
+struct Row {
+  std::string name, op;
+  std::uint64_t setup = 0, prepared = 0, online = 0, flights = 0;
+  double seconds = 0;
+};
 
-void print_header(const Output& out, const std::string& first) {
-  out.text(fmt::format("{:<34} {:<15} {:>15} {:>15} {:>8} {:>9}", first, "", "setup bytes", "online bytes", "flights",
-                       "seconds"));
-}
+class Table {
+ public:
+  Table(const Output& out, const RunReport& report, const std::string& first)
+      : out_(out), prepared_(report.prepared_bytes != 0) {
+    out.text(fmt::format("{:<34} {:<15} {:>15}{} {:>15} {:>8} {:>9}", first, "", "setup bytes",
+                         prepared_ ? fmt::format(" {:>15}", "prepared bytes") : "", "online bytes", "flights",
+                         "seconds"));
+  }
+  void row(const Row& r) const {
+    out_.text(fmt::format("{:<34} {:<15} {:>15}{} {:>15} {:>8} {:>9.3f}", r.name, r.op, grouped(r.setup),
+                          prepared_ ? fmt::format(" {:>15}", grouped(r.prepared)) : "", grouped(r.online), r.flights,
+                          r.seconds));
+  }
+  void totals(const RunReport& r) const {
+    row({"total", "", r.setup_bytes, r.prepared_bytes, r.online_bytes, r.total_flights(),
+         r.setup_seconds + r.prepared_seconds + r.online_seconds});
+    const std::string prepared =
+        prepared_ ? fmt::format("prepared {} in {:.2f} s, ", megabytes(r.prepared_bytes), r.prepared_seconds) : "";
+    out_.text(fmt::format("client sent {}, received {}; setup {} in {:.2f} s, {}online {} in {:.2f} s",
+                          megabytes(r.client_bytes), megabytes(r.server_bytes), megabytes(r.setup_bytes),
+                          r.setup_seconds, prepared, megabytes(r.online_bytes), r.online_seconds));
+  }
 
-void print_totals(const Output& out, const RunReport& r) {
-  print_row(out, "total", "", r.setup_bytes, r.online_bytes, r.setup_flights + r.online_flights,
-            r.setup_seconds + r.online_seconds);
-  out.text(fmt::format("client sent {}, received {}; setup {} in {:.2f} s, online {} in {:.2f} s",
-                       megabytes(r.client_bytes), megabytes(r.server_bytes), megabytes(r.setup_bytes), r.setup_seconds,
-                       megabytes(r.online_bytes), r.online_seconds));
-}
+ private:
+  const Output& out_;
+  bool prepared_;
+};
 
 }  // namespace
 
@@ -38,52 +54,57 @@ nlohmann::json communication_json(const RunReport& r) {
   for (const LayerRow& l : r.layers)
     layers.push_back({{"name", l.name},
                       {"op", l.op},
-                      {"bytes", l.setup_bytes + l.online_bytes},
+                      {"bytes", l.bytes()},
                       {"setup_bytes", l.setup_bytes},
+                      {"prepared_bytes", l.prepared_bytes},
                       {"online_bytes", l.online_bytes},
                       {"flights", l.flights},
                       {"seconds", l.seconds}});
   return {{"setup_bytes", r.setup_bytes},
+          {"prepared_bytes", r.prepared_bytes},
           {"online_bytes", r.online_bytes},
-          {"total_bytes", r.setup_bytes + r.online_bytes},
+          {"total_bytes", r.total_bytes()},
           {"sent_bytes", r.client_bytes},
           {"received_bytes", r.server_bytes},
-          {"flights", r.setup_flights + r.online_flights},
+          {"flights", r.total_flights()},
           {"setup_flights", r.setup_flights},
+          {"prepared_flights", r.prepared_flights},
           {"online_flights", r.online_flights},
           {"layers", layers}};
 }
 
-nlohmann::json seconds_json(const RunReport& r) { return {{"setup", r.setup_seconds}, {"online", r.online_seconds}}; }
+nlohmann::json seconds_json(const RunReport& r) {
+  return {{"setup", r.setup_seconds}, {"prepared", r.prepared_seconds}, {"online", r.online_seconds}};
+}
 
 void print_by_kind(const Output& out, const RunReport& r) {
   std::map<std::string, LayerRow> kinds;
   std::vector<std::string> order;
   std::map<std::string, std::uint64_t> bytes;
-  for (const LayerRow& l : r.layers) bytes[l.op] += l.setup_bytes + l.online_bytes;
+  for (const LayerRow& l : r.layers) bytes[l.op] += l.bytes();
   for (const LayerRow& l : r.layers) {
     const std::string kind = bytes[l.op] == 0 ? "local steps" : l.op;
     if (!kinds.contains(kind)) order.push_back(kind);
     LayerRow& k = kinds[kind];
     k.setup_bytes += l.setup_bytes;
+    k.prepared_bytes += l.prepared_bytes;
     k.online_bytes += l.online_bytes;
     k.flights += l.flights;
     k.seconds += l.seconds;
   }
-  print_header(out, "kind of step");
+  const Table table(out, r, "kind of step");
   for (const std::string& op : order) {
     const LayerRow& k = kinds[op];
-    print_row(out, op, "", k.setup_bytes, k.online_bytes, k.flights, k.seconds);
+    table.row({op, "", k.setup_bytes, k.prepared_bytes, k.online_bytes, k.flights, k.seconds});
   }
-  print_totals(out, r);
+  table.totals(r);
 }
 
 void print_by_step(const Output& out, const RunReport& r) {
-  print_header(out, "step");
+  const Table table(out, r, "step");
   for (const LayerRow& l : r.layers)
-    if (l.setup_bytes + l.online_bytes > 0)
-      print_row(out, l.name, l.op, l.setup_bytes, l.online_bytes, l.flights, l.seconds);
-  print_totals(out, r);
+    if (l.bytes() > 0) table.row({l.name, l.op, l.setup_bytes, l.prepared_bytes, l.online_bytes, l.flights, l.seconds});
+  table.totals(r);
 }
 
 Answer make_answer(const PublicPlan& plan, std::string name, const std::vector<std::int64_t>& outputs, int truth) {

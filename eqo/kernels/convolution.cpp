@@ -95,10 +95,15 @@ void ConvWeights::validate(const ConvShape& shape) const {
   }
 }
 
+DecodedWeights decode_weights(const ConvShape& shape, std::span<const WeightCode> formats,
+                              std::span<const std::uint16_t> codes, Ring ring) {
+  if (codes.size() != shape.weights()) throw internal_error("decode_weights: the weights do not fit the shape");
+  if (fits_lane32(ring)) return decode_codes<std::uint32_t>(formats, shape.products(), codes);
+  return decode_codes<std::uint64_t>(formats, shape.products(), codes);
+}
+
 DecodedWeights decode_weights(const ConvShape& shape, const ConvWeights& weights, Ring ring) {
-  if (weights.codes.size() != shape.weights()) throw internal_error("decode_weights: the weights do not fit the shape");
-  if (fits_lane32(ring)) return decode_codes<std::uint32_t>(weights.formats, shape.products(), weights.codes);
-  return decode_codes<std::uint64_t>(weights.formats, shape.products(), weights.codes);
+  return decode_weights(shape, weights.formats, weights.codes, ring);
 }
 
 template <Lane L>

@@ -53,6 +53,8 @@ struct ConvWeights {
 
 // The weights' values as lanes of a ring, ready for the products; wiped after use.
 using DecodedWeights = std::variant<Lanes<std::uint32_t>, Lanes<std::uint64_t>>;
+DecodedWeights decode_weights(const ConvShape& shape, std::span<const WeightCode> formats,
+                              std::span<const std::uint16_t> codes, Ring ring);
 DecodedWeights decode_weights(const ConvShape& shape, const ConvWeights& weights, Ring ring);
 
 // The two local steps around the products, exact modulo 2^32 or 2^64 and so modulo every ring the lanes hold:

@@ -38,18 +38,20 @@ void OtPoolCost::setup(CostMeter& meter) {
                         Forest(options_.kind == OtKind::kSilent ? SilentSchedule::kSeedK : options_.softspoken_k));
 }
 
-void OtPoolCost::reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends) {
+void OtPoolCost::reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends,
+                         const std::array<std::uint64_t, 2>& untaken) {
   const std::array<std::uint64_t, 2> sends{server_sends, client_sends};
-  if (options_.kind == OtKind::kSilent) return silent_reserve(meter, sends);
+  if (options_.kind == OtKind::kSilent) return silent_reserve(meter, sends, untaken);
   softspoken_reserve_cost(meter, Forest(options_.softspoken_k), server_sends, client_sends);
   for (std::size_t p = 0; p < 2; ++p) {
     const std::uint64_t n = softspoken_blocks(sends[p]) * kCotsPerBlock;
     directions_[p].generated += n;
-    hold(directions_[p], 0, n);
+    hold(directions_[p], untaken[p], n);
   }
 }
 
-void OtPoolCost::silent_reserve(CostMeter& meter, const std::array<std::uint64_t, 2>& sends) {
+void OtPoolCost::silent_reserve(CostMeter& meter, const std::array<std::uint64_t, 2>& sends,
+                                const std::array<std::uint64_t, 2>& untaken) {
   std::array<SilentSchedule::Step, 2> steps;
   std::array<std::uint64_t, 2> done{}, start{};
   for (std::size_t p = 0; p < 2; ++p) {
@@ -62,7 +64,7 @@ void OtPoolCost::silent_reserve(CostMeter& meter, const std::array<std::uint64_t
     if (steps[p].all() == 0) continue;
     // Those in use, as they are and as the code's table; the next ones are at the end of an iteration's output.
     d.seeds = std::max(d.schedule.set().seeds(), d.schedule.first_set().seeds());
-    hold(d, spare, d.schedule.made(steps[p]) + d.schedule.set().seeds());
+    hold(d, spare + untaken[p], d.schedule.made(steps[p]) + d.schedule.set().seeds());
   }
   meter.exchange(start[0], start[1]);
   while (done[0] < steps[0].all() || done[1] < steps[1].all()) {

@@ -61,9 +61,11 @@ class OtPoolCost {
  public:
   explicit OtPoolCost(const OtOptions& options);
   void setup(CostMeter& meter);
-  // One reserve() of this many COTs: by the party that is the COTs' sender.
-  void reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends);
-  // The most that a party's pool has held so far, from above, if what was reserved is taken before the next reserve().
+  // One reserve() of this many COTs: by the party that is the COTs' sender. `untaken`: those of earlier ones that were
+  // not taken yet; they count for the memory alone.
+  void reserve(CostMeter& meter, std::uint64_t server_sends, std::uint64_t client_sends,
+               const std::array<std::uint64_t, 2>& untaken = {});
+  // The most that a party's pool has held so far, from above.
   std::uint64_t memory_bytes() const;
   // COTs made so far, spare ones and seeds included: what computation is proportional to.
   std::uint64_t generated(Party sender) const;
@@ -74,7 +76,8 @@ class OtPoolCost {
     SilentSchedule schedule;
     std::uint64_t generated = 0, capacity = 0, peak = 0, seeds = 0;
   };
-  void silent_reserve(CostMeter& meter, const std::array<std::uint64_t, 2>& sends);
+  void silent_reserve(CostMeter& meter, const std::array<std::uint64_t, 2>& sends,
+                      const std::array<std::uint64_t, 2>& untaken);
   void hold(Direction& d, std::uint64_t kept, std::uint64_t more);
 
   OtOptions options_;

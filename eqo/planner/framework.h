@@ -49,6 +49,9 @@ constexpr bool is_peer(Framework f) { return f != Framework::kEqo && f != Framew
 // The OTs of products are made once a session and expanded for every image; otherwise for every image anew.
 constexpr bool keys_products(Framework f) { return f == Framework::kEqo; }
 
+// Work for an image can be done before it is there (PreparedConvolution).
+constexpr bool prepares(Framework f) { return f == Framework::kEqo; }
+
 // OTs come from IKNP, none before an image: what all of them were published with.
 constexpr bool uses_iknp(Framework f) { return f != Framework::kEqo; }
 

@@ -29,12 +29,20 @@ class OtSchedule {
   // buffer holds them, too.
   std::uint64_t most_held() const { return most_held_[0] + most_held_[1]; }
 
+  // What to reserve now, so that a later sequence of steps finds its `need`: no other one takes of it. The caller
+  // release()s it just before that sequence begins, which then reserves nothing.
+  Need prepare(Need need);
+  void release(Need need);
+  // COTs that were made and not yet taken when the last reserve was asked for.
+  Need untaken() const { return untaken_; }
+
  private:
   Need refill(Need now);
 
   std::vector<Need> steps_;
   Need room_{}, most_held_{};
   Need ahead_{}, remaining_{}, left_{};  // remaining_: of steps_ from the next one on, and of ahead_
+  Need kept_{}, untaken_{};              // kept_: of left_, for sequences that were prepared
 };
 
 }  // namespace eqo

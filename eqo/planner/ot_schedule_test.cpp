@@ -87,6 +87,63 @@ TEST(OtSchedule, WhatIsLeftIsHeldTwiceWhileItMoves) {
   EXPECT_EQ(schedule.most_held(), 3 * kMost);
 }
 
+// What was prepared is there when its steps come, and nobody else took of it.
+TEST(OtSchedule, PreparedNeedsAreKept) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "seed " << seed);
+    std::mt19937_64 random(seed);
+    const auto steps = [&] {
+      std::vector<Need> all(random() % 10);
+      for (Need& n : all)
+        for (std::size_t p = 0; p < 2; ++p)
+          n[p] = random() % 3 == 0 ? 0 : random() % (random() % 9 == 0 ? 3 * OtSchedule::kMostAhead : 100'000);
+      return all;
+    };
+    OtSchedule schedule;
+    Pool pool;
+    Need kept{}, wanted{};
+    std::vector<std::vector<Need>> prepared;
+    const auto run = [&](const std::vector<Need>& all) {
+      schedule.begin(all);
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        pool.make(schedule.before(i));
+        pool.take(all[i]);
+        for (std::size_t p = 0; p < 2; ++p) {
+          wanted[p] += all[i][p];
+          EXPECT_GE(pool.left[p], kept[p]);
+        }
+      }
+      pool.make(schedule.finish());
+    };
+    for (int turn = 0; turn < 8; ++turn) {
+      if (random() % 2 == 0) {
+        prepared.push_back(steps());
+        const Need need = sum(prepared.back());
+        const Need before = pool.left;
+        pool.make(schedule.prepare(need));
+        for (std::size_t p = 0; p < 2; ++p) {
+          kept[p] += need[p];
+          EXPECT_EQ(pool.left[p], std::max(before[p], kept[p]));
+        }
+      } else if (random() % 2 == 0 && !prepared.empty()) {
+        const std::vector<Need> all = prepared.front();
+        prepared.erase(prepared.begin());
+        const Need need = sum(all), made = pool.made;
+        schedule.release(need);
+        for (std::size_t p = 0; p < 2; ++p) kept[p] -= need[p];
+        run(all);
+        EXPECT_EQ(pool.made, made) << "a prepared sequence reserves nothing";
+      } else {
+        run(steps());
+      }
+    }
+    for (std::size_t p = 0; p < 2; ++p) EXPECT_EQ(pool.left[p], pool.made[p] - wanted[p]);
+    EXPECT_EQ(pool.left, kept);
+    kept[0] += 1;
+    EQO_EXPECT_ERROR(schedule.release(kept), Category::kInternal, "more is released");
+  }
+}
+
 TEST(OtSchedule, WhatFitsIsMadeInOneGo) {
   OtSchedule schedule;
   schedule.begin({{1, 0}, {0, 2}, {3, 4}}, {5, 6});

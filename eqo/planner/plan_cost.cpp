@@ -69,12 +69,15 @@ std::vector<OtSchedule::Need> online_needs(const PublicPlan& plan, const ExecOpt
   return out;
 }
 
-OtSchedule::Need prefetch_need(const PublicPlan& plan, const ExecOptions& options) {
+OtSchedule::Need batch_need(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch) {
   OtSchedule::Need sum{};
-  if (options.prefetch == 0) return sum;
-  for (const OtSchedule::Need& n : online_needs(plan, options, options.prefetch))
+  for (const OtSchedule::Need& n : online_needs(plan, options, batch))
     for (std::size_t p = 0; p < 2; ++p) sum[p] += n[p];
   return sum;
+}
+
+OtSchedule::Need prefetch_need(const PublicPlan& plan, const ExecOptions& options) {
+  return options.prefetch == 0 ? OtSchedule::Need{} : batch_need(plan, options, options.prefetch);
 }
 
 SessionPlan::SessionPlan(const PublicPlan& plan, const ExecOptions& options, const Options& how)
@@ -95,11 +98,15 @@ SessionPlan::SessionPlan(const PublicPlan& plan, const ExecOptions& options, con
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const Node& node = plan.nodes[i];
     make(schedule_.before(i), setup_.setup_cots);
-    work_of(node, 0, false);
+    setup_work(node);
     step_setup_protocol(meter_, plan, node, options_);
     no_work();
     const PartCost part = take();
-    setup_.steps.push_back({node.name, node.layer, op_name(node.op), part.cost, {}, part.seconds, 0});
+    setup_.steps.push_back({.name = node.name,
+                            .layer = node.layer,
+                            .op = op_name(node.op),
+                            .setup = part.cost,
+                            .setup_seconds = part.seconds});
   }
   make(schedule_.finish(), setup_.setup_cots);
   meter_.send(Party::kServer, kControlBytes);
@@ -107,23 +114,65 @@ SessionPlan::SessionPlan(const PublicPlan& plan, const ExecOptions& options, con
   setup_.setup = last_;
   setup_.setup.bytes[static_cast<std::size_t>(Party::kClient)] += framed_bytes(kControlBytes);  // the goodbye
   setup_.setup_seconds = last_seconds_;
-  setup_.setup_trace = meter_.trace();
-  traced_ = meter_.trace().size();
+  setup_.setup_trace = traced();
 }
 
-PlanCost SessionPlan::next(std::uint64_t batch) {
+PlanCost SessionPlan::prepare(std::uint64_t batch) {
   if (batch < 1) throw usage_error("the batch must have at least one image");
+  if (!prepares(options_.framework))
+    throw usage_error("nothing can be prepared in another system's plan", "leave --prepare or --framework out");
   PlanCost result = setup_;
   const Cost before = last_;
   const double before_seconds = last_seconds_;
   meter_.send(Party::kClient, kControlBytes);
+  result.prepare_request = take();
+  make(schedule_.prepare(batch_need(plan_, options_, batch)), result.prepared_cots);
+  const auto half = [&](std::size_t i, auto protocol) {
+    set_product_work(plan_.nodes[i], batch);
+    protocol(meter_, plan_, plan_.nodes[i], options_, batch);
+    no_work();
+    PartCost sum{result.steps[i].prepared, result.steps[i].prepared_seconds};
+    add(sum, take());
+    result.steps[i].prepared = sum.cost;
+    result.steps[i].prepared_seconds = sum.seconds;
+  };
+  for (const std::vector<std::size_t>& round : prepare_rounds(plan_, options_, batch)) {
+    for (const std::size_t i : round) half(i, step_begin_protocol);
+    for (const std::size_t i : round) half(i, step_finish_protocol);
+  }
+  result.prepared = difference(last_, before);
+  result.prepared_seconds = last_seconds_ - before_seconds;
+  result.prepared_trace = traced();
+  prepared_.push_back({batch, result});
+  return result;
+}
+
+void SessionPlan::prepare_cots(std::uint64_t batch, std::uint64_t n) {
+  const OtSchedule::Need need = batch_need(plan_, options_, batch);
+  PartCost ignored;
+  for (std::uint64_t i = 0; i < n; ++i) make(schedule_.prepare(need), ignored);
+}
+
+PlanCost SessionPlan::next(std::uint64_t batch, BatchKind kind) {
+  if (batch < 1) throw usage_error("the batch must have at least one image");
+  PlanCost result = setup_;
+  if (kind == BatchKind::kPrepared) {
+    if (prepared_.empty() || prepared_.front().batch != batch)
+      throw usage_error("no batch of " + std::to_string(batch) + " images is prepared next");
+    result = std::move(prepared_.front().cost);
+    prepared_.pop_front();
+  }
+  const Cost before = last_;
+  const double before_seconds = last_seconds_;
+  meter_.send(Party::kClient, kControlBytes);
   result.request = take();
+  if (kind == BatchKind::kPrepared) schedule_.release(batch_need(plan_, options_, batch));
   schedule_.begin(online_needs(plan_, options_, batch));
   for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
     const Node& node = plan_.nodes[i];
     make(schedule_.before(i), result.online_cots);
-    work_of(node, batch, true);
-    step_online_protocol(meter_, plan_, node, options_, batch);
+    work_of(node, batch, kind);
+    step_online_protocol(meter_, plan_, node, options_, batch, kind);
     no_work();
     const PartCost part = take();
     result.steps[i].online = part.cost;
@@ -134,9 +183,16 @@ PlanCost SessionPlan::next(std::uint64_t batch) {
   result.opening = take();
   result.online = difference(last_, before);
   result.online_seconds = last_seconds_ - before_seconds;
-  result.online_trace.assign(meter_.trace().begin() + static_cast<std::ptrdiff_t>(traced_), meter_.trace().end());
-  traced_ = meter_.trace().size();
+  result.online_trace = traced();
   return result;
+}
+
+// The messages since the last call.
+std::vector<Message> SessionPlan::traced() {
+  const std::vector<Message>& all = meter_.trace();
+  std::vector<Message> out(all.begin() + static_cast<std::ptrdiff_t>(traced_), all.end());
+  traced_ = all.size();
+  return out;
 }
 
 PartCost SessionPlan::take() {
@@ -151,7 +207,7 @@ PartCost SessionPlan::take() {
 void SessionPlan::make(const OtSchedule::Need& need, PartCost& sum) {
   if (need[0] == 0 && need[1] == 0) return;
   const std::uint64_t before = pool_.generated(Party::kServer) + pool_.generated(Party::kClient);
-  pool_.reserve(meter_, need[0], need[1]);
+  pool_.reserve(meter_, need[0], need[1], schedule_.untaken());
   if (how_.work != nullptr && meter_.clock() != nullptr) {
     const auto made = static_cast<double>(pool_.generated(Party::kServer) + pool_.generated(Party::kClient) - before);
     for (const Party p : {Party::kServer, Party::kClient}) meter_.clock()->work(p, made * how_.work->cot);
@@ -159,37 +215,46 @@ void SessionPlan::make(const OtSchedule::Need& need, PartCost& sum) {
   add(sum, take());
 }
 
-// Sets what the step's bytes cost to compute, and adds what does not come with bytes.
-void SessionPlan::work_of(const Node& node, std::uint64_t batch, bool online) {
+void SessionPlan::setup_work(const Node& node) {
   if (how_.work == nullptr || meter_.clock() == nullptr) return;
   const WorkRates& rates = *how_.work;
   LinkClock& clock = *meter_.clock();
-  const auto both = [&](double seconds) {
-    for (const Party p : {Party::kServer, Party::kClient}) clock.work(p, seconds);
-  };
-  if (!online) {
-    if (node.method.homomorphic) {
-      const HeWork work = he_convolution_work(he_plan(plan_, node, options_), 1);
-      clock.work(Party::kServer, rates.he_weight * static_cast<double>(work.weights));
-      return;
-    }
-    const Cost keys = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan_, node, options_); });
-    both(rates.key * static_cast<double>(keys.cots[0] + keys.cots[1]));
+  if (node.method.homomorphic) {
+    const HeWork work = he_convolution_work(he_plan(plan_, node, options_), 1);
+    clock.work(Party::kServer, rates.he_weight * static_cast<double>(work.weights));
     return;
   }
-  both(rates.element * static_cast<double>(tensor_words(node, batch)));
-  constexpr auto kServer = static_cast<std::size_t>(Party::kServer);
-  constexpr auto kClient = static_cast<std::size_t>(Party::kClient);
+  const Cost keys = dry_run([&](CostMeter& m) { step_setup_protocol(m, plan_, node, options_); });
+  for (const Party p : {Party::kServer, Party::kClient})
+    clock.work(p, rates.key * static_cast<double>(keys.cots[0] + keys.cots[1]));
+}
+
+// Sets what the step's bytes cost to compute, and adds what does not come with bytes.
+void SessionPlan::work_of(const Node& node, std::uint64_t batch, BatchKind kind) {
+  if (how_.work == nullptr || meter_.clock() == nullptr) return;
+  const WorkRates& rates = *how_.work;
+  LinkClock& clock = *meter_.clock();
+  for (const Party p : {Party::kServer, Party::kClient})
+    clock.work(p, rates.element * static_cast<double>(tensor_words(node, batch)));
+  if (node.op != Op::kConv) {
+    WorkPerByte work;
+    work.send = work.receive = {rates.non_linear / 2, rates.non_linear / 2};
+    clock.set_work(work);
+  } else if (kind == BatchKind::kWhole) {
+    set_product_work(node, batch);
+  }
+}
+
+void SessionPlan::set_product_work(const Node& node, std::uint64_t batch) {
+  if (how_.work == nullptr || meter_.clock() == nullptr) return;
   WorkPerByte work;
   if (node.method.homomorphic) {
-    work = he_work_per_byte(he_plan(plan_, node, options_), batch, rates);
-  } else if (node.op == Op::kConv) {
-    work.send[kClient] = rates.product_client;
-    work.receive[kServer] = rates.product_server;
+    work = he_work_per_byte(he_plan(plan_, node, options_), batch, *how_.work);
   } else {
-    work.send = work.receive = {rates.non_linear / 2, rates.non_linear / 2};
+    work.send[static_cast<std::size_t>(Party::kClient)] = how_.work->product_client;
+    work.receive[static_cast<std::size_t>(Party::kServer)] = how_.work->product_server;
   }
-  clock.set_work(work);
+  meter_.clock()->set_work(work);
 }
 
 void SessionPlan::no_work() {

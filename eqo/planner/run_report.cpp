@@ -6,6 +6,7 @@
 
 #include "eqo/planner/peer_step_cost.h"
 #include "eqo/planner/step_params.h"
+#include "eqo/protocols/prepared_convolution.h"
 
 namespace eqo {
 
@@ -13,35 +14,44 @@ RunReport planned_report(const PublicPlan& plan, const PlanCost& cost, const Cos
   RunReport r;
   const auto server = static_cast<std::size_t>(Party::kServer);
   const auto client = static_cast<std::size_t>(Party::kClient);
-  r.client_bytes = handshake.bytes[client] + cost.setup.bytes[client] + cost.online.bytes[client];
-  r.server_bytes = handshake.bytes[server] + cost.setup.bytes[server] + cost.online.bytes[server];
+  const auto sent = [&](std::size_t p) {
+    return handshake.bytes[p] + cost.setup.bytes[p] + cost.prepared.bytes[p] + cost.online.bytes[p];
+  };
+  r.client_bytes = sent(client);
+  r.server_bytes = sent(server);
   r.setup_bytes = handshake.total_bytes() + cost.setup.total_bytes();
+  r.prepared_bytes = cost.prepared.total_bytes();
   r.online_bytes = cost.online.total_bytes();
   r.setup_flights = handshake.flights + cost.setup.flights;
+  r.prepared_flights = cost.prepared.flights;
   r.online_flights = cost.online.flights;
   r.setup_seconds = cost.setup_seconds;
+  r.prepared_seconds = cost.prepared_seconds;
   r.online_seconds = cost.online_seconds;
-  const auto session_row = [](const char* name, const PartCost& setup, const PartCost& online) {
+  const auto session_row = [](const char* name, const PartCost& setup, const PartCost& prepared,
+                              const PartCost& online) {
     return LayerRow{name,
                     "session",
                     setup.cost.total_bytes(),
+                    prepared.cost.total_bytes(),
                     online.cost.total_bytes(),
-                    setup.cost.flights + online.cost.flights,
-                    setup.seconds + online.seconds};
+                    setup.cost.flights + prepared.cost.flights + online.cost.flights,
+                    setup.seconds + prepared.seconds + online.seconds};
   };
-  r.layers.push_back(session_row("handshake", {handshake, 0}, {}));
-  r.layers.push_back(session_row("base OTs", cost.session, {}));
-  if (cost.he_keys.cost.total_bytes() != 0) r.layers.push_back(session_row("public keys", cost.he_keys, {}));
-  r.layers.push_back(session_row("correlated OTs", cost.setup_cots, cost.online_cots));
+  r.layers.push_back(session_row("handshake", {handshake, 0}, {}, {}));
+  r.layers.push_back(session_row("base OTs", cost.session, {}, {}));
+  if (cost.he_keys.cost.total_bytes() != 0) r.layers.push_back(session_row("public keys", cost.he_keys, {}, {}));
+  r.layers.push_back(session_row("correlated OTs", cost.setup_cots, cost.prepared_cots, cost.online_cots));
   for (std::size_t i = 0; i < cost.steps.size(); ++i) {
     const StepCost& s = cost.steps[i];
-    r.layers.push_back({s.name, op_name(plan.nodes[i].op), s.setup.total_bytes(), s.online.total_bytes(),
-                        s.setup.flights + s.online.flights, s.setup_seconds + s.online_seconds});
+    r.layers.push_back({s.name, op_name(plan.nodes[i].op), s.setup.total_bytes(), s.prepared.total_bytes(),
+                        s.online.total_bytes(), s.setup.flights + s.prepared.flights + s.online.flights,
+                        s.setup_seconds + s.prepared_seconds + s.online_seconds});
   }
-  r.layers.push_back(session_row("ready", cost.ready, {}));
-  r.layers.push_back(session_row("request", {}, cost.request));
-  r.layers.push_back(session_row("result", {}, cost.opening));
-  r.layers.push_back({"goodbye", "session", framed_bytes(kControlBytes), 0, 0, 0});
+  r.layers.push_back(session_row("ready", cost.ready, {}, {}));
+  r.layers.push_back(session_row("request", {}, cost.prepare_request, cost.request));
+  r.layers.push_back(session_row("result", {}, {}, cost.opening));
+  r.layers.push_back({.name = "goodbye", .op = "session", .setup_bytes = framed_bytes(kControlBytes)});
   return r;
 }
 
@@ -56,6 +66,8 @@ std::string first_difference(const RunReport& planned, const RunReport& counted)
     const LayerRow& c = counted.layers[i];
     if (p.name != c.name) return "row " + std::to_string(i) + ": planned '" + p.name + "', counted '" + c.name + "'";
     if (p.setup_bytes != c.setup_bytes) return differ("'" + p.name + "' setup bytes", p.setup_bytes, c.setup_bytes);
+    if (p.prepared_bytes != c.prepared_bytes)
+      return differ("'" + p.name + "' prepared bytes", p.prepared_bytes, c.prepared_bytes);
     if (p.online_bytes != c.online_bytes)
       return differ("'" + p.name + "' online bytes", p.online_bytes, c.online_bytes);
     if (p.flights != c.flights) return differ("'" + p.name + "' flights", p.flights, c.flights);
@@ -66,24 +78,32 @@ std::string first_difference(const RunReport& planned, const RunReport& counted)
     return differ("server's bytes", planned.server_bytes, counted.server_bytes);
   if (planned.setup_bytes != counted.setup_bytes)
     return differ("setup bytes", planned.setup_bytes, counted.setup_bytes);
+  if (planned.prepared_bytes != counted.prepared_bytes)
+    return differ("prepared bytes", planned.prepared_bytes, counted.prepared_bytes);
   if (planned.online_bytes != counted.online_bytes)
     return differ("online bytes", planned.online_bytes, counted.online_bytes);
   if (planned.setup_flights != counted.setup_flights)
     return differ("setup flights", planned.setup_flights, counted.setup_flights);
+  if (planned.prepared_flights != counted.prepared_flights)
+    return differ("prepared flights", planned.prepared_flights, counted.prepared_flights);
   if (planned.online_flights != counted.online_flights)
     return differ("online flights", planned.online_flights, counted.online_flights);
   return {};
 }
 
-std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch) {
+std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch,
+                               std::uint64_t prepared) {
   constexpr std::uint64_t kBase = std::uint64_t{48} << 20;          // the program, its libraries and I/O queues
   constexpr std::uint64_t kIknpMessages = std::uint64_t{32} << 20;  // both ways at once, and queued
-  std::uint64_t keys = 0, he_weights = 0, largest_step = 0;
+  std::uint64_t keys = 0, he_weights = 0, largest_step = 0, material = 0;
   std::vector<std::size_t> last_use(plan.nodes.size(), 0);
   for (std::size_t i = 0; i < plan.nodes.size(); ++i)
     for (const int in : plan.nodes[i].inputs) last_use[static_cast<std::size_t>(in)] = i;
   std::vector<std::uint64_t> words(plan.nodes.size(), 0);
   std::uint64_t alive = 0;
+  if (prepared > 0)
+    for (const Node& node : plan.nodes)
+      if (node.op == Op::kConv) material += prepared_bytes(conv_spec(plan, node));
   for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
     const Node& node = plan.nodes[i];
     words[i] = tensor_words(node, batch);
@@ -123,9 +143,12 @@ std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& option
       }
   }
   SessionPlan session(plan, options);
+  session.prepare_cots(1, prepared);
   session.next(batch);
+  // A round of preparing: ciphertexts as they travel and as the server multiplies them.
+  if (prepared > 0) largest_step += 4 * kPrepareRoundBytes;
   return kBase + (uses_iknp(options.framework) ? kIknpMessages : 0) + keys + he_weights + session.cot_memory_bytes() +
-         largest_step;
+         prepared * material + largest_step;
 }
 
 std::uint64_t peak_rss_bytes() {

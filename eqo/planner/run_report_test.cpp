@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "eqo/model/testing/random_model.h"
@@ -10,28 +11,34 @@
 namespace eqo {
 namespace {
 
-RunReport report_of(std::uint64_t seed, std::uint64_t batch = 1) {
+RunReport report_of(std::uint64_t seed, std::uint64_t batch = 1, bool prepared = false) {
   const PublicPlan plan = testing::random_model(seed).plan;
   Cost handshake;
   handshake.bytes = {1000, 88};
   handshake.flights = kHandshakeFlights;
-  return planned_report(plan, plan_cost(plan, {}, batch), handshake);
+  SessionPlan session(plan, {});
+  if (prepared) session.prepare(batch);
+  return planned_report(plan, session.next(batch, prepared ? BatchKind::kPrepared : BatchKind::kWhole), handshake);
 }
 
 TEST(RunReport, RowsAddUpToTheTotals) {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE(::testing::Message() << "random_model(" << seed << ")");
-    const RunReport r = report_of(seed, 1 + seed % 3);
-    std::uint64_t setup = 0, online = 0, flights = 0;
+    const bool prepares = seed % 2 == 0;
+    const RunReport r = report_of(seed, 1 + seed % 3, prepares);
+    std::uint64_t setup = 0, prepared = 0, online = 0, flights = 0;
     for (const LayerRow& row : r.layers) {
       setup += row.setup_bytes;
+      prepared += row.prepared_bytes;
       online += row.online_bytes;
       flights += row.flights;
     }
     EXPECT_EQ(setup, r.setup_bytes);
+    EXPECT_EQ(prepared, r.prepared_bytes);
+    EXPECT_EQ(prepared > 0, prepares);
     EXPECT_EQ(online, r.online_bytes);
-    EXPECT_EQ(flights, r.setup_flights + r.online_flights);
-    EXPECT_EQ(r.client_bytes + r.server_bytes, r.setup_bytes + r.online_bytes);
+    EXPECT_EQ(flights, r.total_flights());
+    EXPECT_EQ(r.client_bytes + r.server_bytes, r.total_bytes());
     EXPECT_EQ(r.layers.front().name, "handshake");
     EXPECT_EQ(r.layers.front().setup_bytes, 1088U);
     EXPECT_EQ(r.layers.back().name, "goodbye");
@@ -51,6 +58,9 @@ TEST(RunReport, TheFirstDifferenceNamesItsPlace) {
   } cases[] = {
       {[](RunReport& r) { r.layers[3].setup_bytes += 1; }, at_step(" setup bytes: planned ")},
       {[](RunReport& r) { r.layers[3].online_bytes += 1; }, at_step(" online bytes: planned ")},
+      {[](RunReport& r) { r.layers[3].prepared_bytes += 1; }, at_step(" prepared bytes: planned ")},
+      {[](RunReport& r) { r.prepared_bytes += 1; }, "prepared bytes: planned "},
+      {[](RunReport& r) { r.prepared_flights += 1; }, "prepared flights: planned "},
       {[](RunReport& r) { r.layers[3].flights += 1; }, at_step(" flights: planned ")},
       {[](RunReport& r) { r.layers[3].name = std::string(2, 'x'); },
        std::string("row 3: planned ").append(at_step(", counted 'xx'"))},
@@ -89,6 +99,17 @@ TEST(RunReport, MemoryGrowsWithTheBatchAndCoversItsTensors) {
       const std::uint64_t now = estimated_memory(plan, {}, batch);
       EXPECT_GT(now, last);
       for (const Node& node : plan.nodes) EXPECT_GT(now, 8 * tensor_words(node, batch));
+      last = now;
+    }
+    last = estimated_memory(plan, {}, 2);
+    const bool needs =
+        std::any_of(plan.nodes.begin(), plan.nodes.end(), [](const Node& n) { return n.op == Op::kConv; });
+    for (const std::uint64_t prepared : {1, 2, 3, 10}) {
+      const std::uint64_t now = estimated_memory(plan, {}, 2, prepared);
+      EXPECT_GE(now, last);
+      if (needs) {
+        EXPECT_GT(now, last);
+      }
       last = now;
     }
     EQO_EXPECT_ERROR(estimated_memory(plan, {}, std::uint64_t{1} << 40), Category::kResource, "2^31");

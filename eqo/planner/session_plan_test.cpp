@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "eqo/core/error.h"
 #include "eqo/model/testing/random_model.h"
+#include "eqo/model/testing/small_models.h"
 #include "eqo/planner/plan_cost.h"
 #include "eqo/planner/work_rates.h"
 
@@ -38,6 +40,52 @@ TEST(SessionPlan, LaterBatchesMakeTheirOwnCots) {
     }
     EXPECT_EQ(first.setup, third.setup);
   }
+}
+
+// All but one message a convolution moves from the batch to its preparing; nothing is made for a batch that is not
+// meant.
+TEST(SessionPlan, PreparingMovesProductsAndCots) {
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "random_model(" << seed << ")");
+    const PublicPlan plan = testing::random_model(seed).plan;
+    ExecOptions options = options_of(seed);
+    options.ot.kind = OtKind::kSoftSpoken;
+    options.prefetch = 0;
+    const std::uint64_t batch = 1 + seed % 3;
+    SessionPlan session(plan, options), whole(plan, options);
+    const PlanCost made = session.prepare(batch);
+    const PlanCost between = session.next(batch);
+    EXPECT_EQ(between.online.bytes, whole.next(batch).online.bytes);
+    EXPECT_EQ(between.prepared, Cost{});
+    EXPECT_THROW(session.next(batch + 1, BatchKind::kPrepared), Error);
+    const PlanCost cost = session.next(batch, BatchKind::kPrepared);
+    EXPECT_EQ(cost.prepared, made.prepared);
+    EXPECT_EQ(cost.setup, between.setup);
+    EXPECT_EQ(cost.online_cots.cost, Cost{});
+    EXPECT_EQ(cost.prepared_cots.cost.bytes, between.online_cots.cost.bytes);
+    EXPECT_EQ(session.prepared(), 0U);
+    for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
+      const Node& node = plan.nodes[i];
+      if (node.op != Op::kConv) {
+        EXPECT_EQ(cost.steps[i].online.bytes, between.steps[i].online.bytes);
+        EXPECT_EQ(cost.steps[i].prepared, Cost{});
+        continue;
+      }
+      EXPECT_EQ(cost.steps[i].prepared.bytes, between.steps[i].online.bytes);
+      const TensorType& in = plan.nodes[static_cast<std::size_t>(node.inputs[0])].type;
+      EXPECT_EQ(cost.steps[i].online.total_bytes(),
+                framed_bytes((batch * static_cast<std::uint64_t>(in.shape.size()) * node.type.ring_bits + 7) / 8));
+    }
+    EXPECT_THROW(session.next(batch, BatchKind::kPrepared), Error);
+  }
+}
+
+TEST(SessionPlan, APeersPlanPreparesNothing) {
+  ExecOptions options;
+  options.framework = Framework::kSirnn;
+  options.ot = {.kind = OtKind::kSoftSpoken, .softspoken_k = 1};
+  const PublicPlan plan = testing::dot_product({1, 2}, 3, 16, 8).plan;
+  EXPECT_THROW(SessionPlan(plan, options).prepare(1), Error);
 }
 
 TEST(SessionPlan, PrefetchMovesBytesFromTheBatchToTheSetup) {

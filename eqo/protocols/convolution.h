@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "eqo/kernels/convolution.h"
@@ -24,6 +25,15 @@ class SecretConvolution {
   virtual void setup(Context& ctx) = 0;  // once a session
   // x [batch][in] -> y [batch][out], shares in the ring. For `counter` see SecretProduct::online.
   virtual Words online(Context& ctx, std::uint64_t counter, std::uint64_t batch, std::span<const Word> x) = 0;
+  // The same in two halves, so that several layers' messages can share flights: the client sends in the first one, the
+  // server, if it has to, in the second one. An object's halves alternate.
+  virtual void begin(Context& ctx, std::uint64_t counter, std::uint64_t batch, std::span<const Word> x) {
+    begun_ = online(ctx, counter, batch, x);
+  }
+  virtual Words finish(Context&) { return std::move(begun_); }
+
+ private:
+  Words begun_;
 };
 
 // By the OT product (ot_product.h, with what each party sees and the cost): columns or tiles are cut and put together

@@ -14,36 +14,8 @@ namespace eqo {
 namespace {
 
 using testing::pick;
+using testing::random_spec;
 using testing::Rng;
-
-ConvSpec random_spec(Rng& rng, ConvDomain domain) {
-  while (true) {
-    ConvSpec spec;
-    ConvShape& s = spec.shape;
-    s.domain = domain;
-    if (domain == ConvDomain::kWinograd) {
-      s.in = {pick(rng, 1, 5), pick(rng, 1, 11), pick(rng, 1, 11)};
-      s.out_channels = pick(rng, 1, 5);
-      s.window = {3, 3, 1, 1, pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 0, 2)};
-    } else {
-      s.groups = pick(rng, 1, 3);
-      s.in = {s.groups * pick(rng, 1, 3), pick(rng, 1, 9), pick(rng, 1, 9)};
-      s.out_channels = s.groups * pick(rng, 1, 3);
-      s.window = {pick(rng, 1, 5), pick(rng, 1, 5), pick(rng, 1, 3), pick(rng, 1, 3), pick(rng, 0, 2),
-                  pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 1, 2), pick(rng, 1, 2)};
-      if (rng() % 4 == 0) s.out_channels = s.groups = s.in.c;
-    }
-    try {
-      check(s);
-    } catch (const Error&) {
-      continue;
-    }
-    spec.ring = Ring(static_cast<unsigned>(pick(rng, 1, 64)));
-    const std::uint64_t formats = rng() % 2 == 0 ? 1 : s.products();
-    for (std::uint64_t i = 0; i < formats; ++i) spec.formats.push_back(testing::random_format(rng));
-    return spec;
-  }
-}
 
 struct Case {
   ConvSpec spec;

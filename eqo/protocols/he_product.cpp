@@ -17,6 +17,11 @@ class HeConvolution : public SecretConvolution {
  public:
   HeConvolution(HeConvPlan plan, HeKeys& keys) : plan_(std::move(plan)), keys_(keys) {}
 
+  Words online(Context& ctx, std::uint64_t counter, std::uint64_t batch, std::span<const Word> x) final {
+    begin(ctx, counter, batch, x);
+    return finish(ctx);
+  }
+
  protected:
   void begin_setup() {
     if (ready_) throw internal_error("homomorphic convolution: setup ran twice");
@@ -28,6 +33,12 @@ class HeConvolution : public SecretConvolution {
     if (batch == 0 || values != batch * static_cast<std::uint64_t>(plan_.spec.shape.in.size()))
       throw internal_error("homomorphic convolution: the input does not fit the shape");
     next_counter_ = counter + 1;
+    batch_ = batch;
+  }
+  // The batch that was begun.
+  std::uint64_t begun() {
+    if (batch_ == 0) throw internal_error("homomorphic convolution: nothing was begun");
+    return std::exchange(batch_, 0);
   }
   std::size_t outputs(std::uint64_t batch) const {
     return batch * static_cast<std::size_t>(plan_.layout.shape().out().size());
@@ -38,7 +49,7 @@ class HeConvolution : public SecretConvolution {
 
  private:
   bool ready_ = false;
-  std::uint64_t next_counter_ = 0;
+  std::uint64_t next_counter_ = 0, batch_ = 0;
 };
 
 class Client final : public HeConvolution {
@@ -47,14 +58,20 @@ class Client final : public HeConvolution {
 
   void setup(Context&) override { begin_setup(); }
 
-  Words online(Context& ctx, std::uint64_t counter, std::uint64_t batch, std::span<const Word> x) override {
+  void begin(Context& ctx, std::uint64_t counter, std::uint64_t batch, std::span<const Word> x) override {
     begin_online(counter, batch, x.size());
     const ConvLayout& layout = plan_.layout;
     const HeClientKey& key = keys_.client(plan_.params);
-    const std::uint64_t tiles = layout.tile_chunks(batch), chunks = layout.output_chunks();
+    const std::uint64_t tiles = layout.tile_chunks(batch);
     for (std::uint64_t t = 0; t < tiles; ++t)
       ctx.channel.send(key.encrypt(plan_.params, layout.inputs(batch, t, x), layout.used(batch, t), ctx.prg));
+  }
 
+  Words finish(Context& ctx) override {
+    const std::uint64_t batch = begun();
+    const ConvLayout& layout = plan_.layout;
+    const HeClientKey& key = keys_.client(plan_.params);
+    const std::uint64_t tiles = layout.tile_chunks(batch), chunks = layout.output_chunks();
     Words y(outputs(batch));
     std::vector<Bytes> answers(chunks);
     for (std::uint64_t t = 0; t < tiles; ++t) {
@@ -95,25 +112,31 @@ class Server final : public HeConvolution {
     WipedVector<std::int32_t>().swap(weights_);
   }
 
-  Words online(Context& ctx, std::uint64_t counter, std::uint64_t batch, std::span<const Word> x) override {
+  void begin(Context& ctx, std::uint64_t counter, std::uint64_t batch, std::span<const Word> x) override {
     begin_online(counter, batch, x.size());
+    const ConvLayout& layout = plan_.layout;
+    const HeParams& params = plan_.params;
+    const std::uint64_t tiles = layout.tile_chunks(batch);
+    keys_.reveal(outputs(batch));
+
+    // While the ciphertexts are on their way.
+    mask_ = Words(outputs(batch));
+    ctx.prg.fill(mask_, plan_.spec.ring);
+    y_ = own_share(ctx, batch, x);
+
+    inputs_.clear();
+    inputs_.reserve(tiles);
+    for (std::uint64_t t = 0; t < tiles; ++t)
+      inputs_.emplace_back(*keys_.ring(params), layout.used(batch, t),
+                           ctx.channel.recv(layout.inputs_bytes(params, batch, t)));
+  }
+
+  Words finish(Context& ctx) override {
+    const std::uint64_t batch = begun();
     const ConvLayout& layout = plan_.layout;
     const HeParams& params = plan_.params;
     const HePublicKey& key = keys_.server(params);
     const std::uint64_t tiles = layout.tile_chunks(batch), chunks = layout.output_chunks();
-    keys_.reveal(outputs(batch));
-
-    // While the ciphertexts are on their way.
-    Words mask(outputs(batch));
-    ctx.prg.fill(mask, plan_.spec.ring);
-    Words y = own_share(ctx, batch, x, mask);
-
-    std::vector<HeInputs> inputs;
-    inputs.reserve(tiles);
-    for (std::uint64_t t = 0; t < tiles; ++t)
-      inputs.emplace_back(*keys_.ring(params), layout.used(batch, t),
-                          ctx.channel.recv(layout.inputs_bytes(params, batch, t)));
-
     std::vector<Prg> generators;
     generators.reserve(chunks);
     for (std::uint64_t o = 0; o < chunks; ++o) generators.push_back(ctx.prg.fork());
@@ -128,14 +151,16 @@ class Server final : public HeConvolution {
         for (std::uint64_t t = 0; t < tiles; ++t) {
           const ConvLayout::Results results = layout.results(batch, t, o);
           Words part(results.places.size());
-          for (std::size_t i = 0; i < part.size(); ++i) part[i] = mask[results.places[i]];
+          for (std::size_t i = 0; i < part.size(); ++i) part[i] = mask_[results.places[i]];
           answers[t * chunks + o] =
-              he_answer(params, key, inputs[t], weights, terms, results.coefficients, part, generators[o]);
+              he_answer(params, key, inputs_[t], weights, terms, results.coefficients, part, generators[o]);
         }
       }
     });
     for (const Bytes& answer : answers) ctx.channel.send(answer);
-    return y;
+    std::vector<HeInputs>().swap(inputs_);
+    Words().swap(mask_);
+    return std::move(y_);
   }
 
  private:
@@ -150,11 +175,12 @@ class Server final : public HeConvolution {
   }
 
   // W * x + bias - mask
-  Words own_share(Context& ctx, std::uint64_t batch, std::span<const Word> x, const Words& mask) const {
-    const Ring ring = plan_.spec.ring;
-    const DecodedWeights weights = decode_codes<std::uint32_t>(plan_.spec.formats, plan_.spec.shape.products(), codes_);
-    Words y = conv_plain(plan_.spec.shape, ring, batch, weights, bias_, x, ctx.threads);
-    const Words r = direct_outputs(plan_.spec, batch, mask);
+  Words own_share(Context& ctx, std::uint64_t batch, std::span<const Word> x) const {
+    const ConvSpec& spec = plan_.spec;
+    const Ring ring = spec.ring;
+    const DecodedWeights weights = decode_weights(spec.shape, spec.formats, codes_, ring);
+    Words y = conv_plain(spec.shape, ring, batch, weights, bias_, x, ctx.threads);
+    const Words r = direct_outputs(spec, batch, mask_);
     for (std::size_t i = 0; i < y.size(); ++i) y[i] = ring.sub(y[i], r[i]);
     return y;
   }
@@ -163,6 +189,9 @@ class Server final : public HeConvolution {
   Words bias_;
   WipedVector<std::int32_t> weights_;           // direct kernels; empty once they are kept
   std::vector<std::optional<HeWeights>> kept_;  // by output chunk; empty if they do not fit the keys' memory
+  // Of what was begun.
+  Words mask_, y_;
+  std::vector<HeInputs> inputs_;
 };
 
 }  // namespace
@@ -252,9 +281,19 @@ void he_keys_setup_cost(CostMeter& meter, std::span<const HeParams> layers) {
 }
 
 void he_convolution_online_cost(CostMeter& meter, const HeConvPlan& plan, std::uint64_t batch) {
+  he_convolution_begin_cost(meter, plan, batch);
+  he_convolution_finish_cost(meter, plan, batch);
+}
+
+void he_convolution_begin_cost(CostMeter& meter, const HeConvPlan& plan, std::uint64_t batch) {
+  const ConvLayout& layout = plan.layout;
+  for (std::uint64_t t = 0; t < layout.tile_chunks(batch); ++t)
+    meter.send(Party::kClient, layout.inputs_bytes(plan.params, batch, t));
+}
+
+void he_convolution_finish_cost(CostMeter& meter, const HeConvPlan& plan, std::uint64_t batch) {
   const ConvLayout& layout = plan.layout;
   const std::uint64_t tiles = layout.tile_chunks(batch);
-  for (std::uint64_t t = 0; t < tiles; ++t) meter.send(Party::kClient, layout.inputs_bytes(plan.params, batch, t));
   for (std::uint64_t t = 0; t < tiles; ++t)
     for (std::uint64_t o = 0; o < layout.output_chunks(); ++o)
       meter.send(Party::kServer, he_answer_bytes(plan.params, layout.result_count(batch, t, o)));

@@ -79,6 +79,9 @@ std::unique_ptr<SecretConvolution> make_he_convolution_client(HeConvPlan plan, H
 
 void he_keys_setup_cost(CostMeter& meter, std::span<const HeParams> layers);
 void he_convolution_online_cost(CostMeter& meter, const HeConvPlan& plan, std::uint64_t batch);
+// Its halves, begin() and finish().
+void he_convolution_begin_cost(CostMeter& meter, const HeConvPlan& plan, std::uint64_t batch);
+void he_convolution_finish_cost(CostMeter& meter, const HeConvPlan& plan, std::uint64_t batch);
 
 // Coefficients that a batch reveals.
 std::uint64_t he_convolution_reveals(const HeConvPlan& plan, std::uint64_t batch);

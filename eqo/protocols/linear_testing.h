@@ -3,9 +3,11 @@
 #include <random>
 #include <vector>
 
+#include "eqo/core/error.h"
 #include "eqo/core/ring.h"
 #include "eqo/core/secret.h"
 #include "eqo/kernels/weight_code.h"
+#include "eqo/protocols/convolution.h"
 
 // Random inputs for the tests of the linear protocols.
 namespace eqo::testing {
@@ -43,6 +45,36 @@ inline std::vector<std::uint16_t> random_codes(Rng& rng, const std::vector<Weigh
   for (std::size_t i = 0; i < n; ++i)
     codes[i] = static_cast<std::uint16_t>(rng() & ((1U << formats[i / each].bits()) - 1));
   return codes;
+}
+
+// Any small layer of a domain.
+inline ConvSpec random_spec(Rng& rng, ConvDomain domain) {
+  while (true) {
+    ConvSpec spec;
+    ConvShape& s = spec.shape;
+    s.domain = domain;
+    if (domain == ConvDomain::kWinograd) {
+      s.in = {pick(rng, 1, 5), pick(rng, 1, 11), pick(rng, 1, 11)};
+      s.out_channels = pick(rng, 1, 5);
+      s.window = {3, 3, 1, 1, pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 0, 2)};
+    } else {
+      s.groups = pick(rng, 1, 3);
+      s.in = {s.groups * pick(rng, 1, 3), pick(rng, 1, 9), pick(rng, 1, 9)};
+      s.out_channels = s.groups * pick(rng, 1, 3);
+      s.window = {pick(rng, 1, 5), pick(rng, 1, 5), pick(rng, 1, 3), pick(rng, 1, 3), pick(rng, 0, 2),
+                  pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 0, 2), pick(rng, 1, 2), pick(rng, 1, 2)};
+      if (rng() % 4 == 0) s.out_channels = s.groups = s.in.c;
+    }
+    try {
+      check(s);
+    } catch (const Error&) {
+      continue;
+    }
+    spec.ring = Ring(static_cast<unsigned>(pick(rng, 1, 64)));
+    const std::uint64_t formats = rng() % 2 == 0 ? 1 : s.products();
+    for (std::uint64_t i = 0; i < formats; ++i) spec.formats.push_back(random_format(rng));
+    return spec;
+  }
 }
 
 // A uniform sharing of x.

@@ -12,6 +12,7 @@ namespace eqo {
 void send_ready(Channel& channel, const Ready& ready) {
   std::array<std::byte, kControlBytes> bytes{};
   std::memcpy(bytes.data(), &ready.max_batch, 4);
+  std::memcpy(bytes.data() + 4, &ready.max_prepared, 4);
   std::memcpy(bytes.data() + 8, &ready.max_images, 8);
   channel.send(bytes);
 }
@@ -21,6 +22,7 @@ Ready receive_ready(Channel& channel) {
   channel.recv(std::span<std::byte>(bytes));
   Ready ready;
   std::memcpy(&ready.max_batch, bytes.data(), 4);
+  std::memcpy(&ready.max_prepared, bytes.data() + 4, 4);
   std::memcpy(&ready.max_images, bytes.data() + 8, 8);
   if (ready.max_batch < 1) throw protocol_error("the server grants batches of no images");
   return ready;
@@ -45,12 +47,14 @@ Request receive_request(Channel& channel, std::uint32_t max_batch, std::uint64_t
   std::memcpy(&request.counter, bytes.data() + 8, 8);
   request.kind = static_cast<Request::Kind>(kind);
   if (request.kind == Request::Kind::kGoodbye && request.batch == 0 && request.counter == 0) return request;
-  if (request.kind != Request::Kind::kBatch) throw protocol_error("the client asks for something unknown");
+  if (request.kind != Request::Kind::kBatch && request.kind != Request::Kind::kPrepare &&
+      request.kind != Request::Kind::kPrepared)
+    throw protocol_error("the client asks for something unknown");
   if (request.batch < 1 || request.batch > max_batch)
     throw protocol_error("the client asks for a batch of " + std::to_string(request.batch) +
                          " images, allowed are 1.." + std::to_string(max_batch));
   if (request.counter != expected_counter)
-    throw protocol_error("the client's batch counter is " + std::to_string(request.counter) + ", expected " +
+    throw protocol_error("the client's counter is " + std::to_string(request.counter) + ", expected " +
                          std::to_string(expected_counter));
   return request;
 }

@@ -98,7 +98,7 @@ void SecureExecutor::setup() {
 
 void SecureExecutor::make_product(std::size_t index) {
   const Node& node = plan_.nodes[index];
-  const ConvSpec spec = conv_spec(plan_, node);
+  const ConvSpec& spec = layers_[index].spec = conv_spec(plan_, node);
   const bool keyed = keys_products(options_.framework);
   Layer& layer = layers_[index];
   if (ctx_.party == Party::kClient) {
@@ -115,15 +115,66 @@ void SecureExecutor::make_product(std::size_t index) {
                           : peers::make_convolution_server(spec, peers::Choice::kWeights, layer.codes, secrets.bias);
 }
 
-Words SecureExecutor::run(std::span<const Word> input, std::uint64_t batch, std::uint64_t counter,
-                          const Observer& observer) {
+std::uint64_t SecureExecutor::prepared_images() const {
+  std::uint64_t n = 0;
+  for (const Material& m : material_) n += m.batch;
+  return n;
+}
+
+std::uint64_t SecureExecutor::next_prepared() const { return material_.empty() ? 0 : material_.front().batch; }
+
+void SecureExecutor::check_batch(std::uint64_t batch) const {
   if (batch < 1) throw usage_error("the batch must have at least one image");
+}
+
+void SecureExecutor::prepare(std::uint64_t batch, std::uint64_t counter) {
+  check_batch(batch);
+  if (!prepares(options_.framework)) throw usage_error("nothing can be prepared in another system's plan");
+  Material material;
+  material.batch = batch;
+  material.layers.resize(plan_.nodes.size());
+  material.reports.resize(plan_.nodes.size());
+  StepReport& cots = material.cots;
+  make_cots(schedule_.prepare(batch_need(plan_, options_, batch)), cots.prepared_bytes, cots.prepared_flights,
+            cots.prepared_seconds);
+  const auto half = [&](std::size_t i, auto work) {
+    ctx_.channel.set_scope(plan_.nodes[i].name + " (prepare)");
+    const Meter meter(ctx_.channel);
+    work(layers_[i], material.layers[i]);
+    StepReport& report = material.reports[i];
+    meter.add(report.prepared_bytes, report.prepared_flights, report.prepared_seconds);
+  };
+  for (const std::vector<std::size_t>& round : prepare_rounds(plan_, options_, batch)) {
+    for (const std::size_t i : round)
+      half(i, [&](Layer& layer, auto& made) { made.emplace(ctx_, layer.spec, *layer.product, counter, batch); });
+    for (const std::size_t i : round) half(i, [&](Layer&, auto& made) { made->finish(ctx_); });
+  }
+  material_.push_back(std::move(material));
+}
+
+Words SecureExecutor::run(std::span<const Word> input, std::uint64_t batch, std::uint64_t counter, BatchKind kind,
+                          const Observer& observer) {
+  check_batch(batch);
   const std::uint64_t input_words = tensor_words(plan_.nodes.front(), batch);
   if (input.size() != (ctx_.party == Party::kClient ? input_words : 0))
     throw usage_error("the input has " + std::to_string(input.size()) + " elements, expected " +
                       std::to_string(input_words));
-  cots_.online_bytes = cots_.online_flights = 0;
-  cots_.online_seconds = 0;
+  std::optional<Material> material;
+  if (kind == BatchKind::kPrepared) {
+    if (next_prepared() != batch)
+      throw usage_error("no batch of " + std::to_string(batch) + " images is prepared next");
+    material.emplace(std::move(material_.front()));
+    material_.pop_front();
+    schedule_.release(batch_need(plan_, options_, batch));
+  }
+  const auto begin_report = [](StepReport& report, const StepReport& prepared) {
+    report.prepared_bytes = prepared.prepared_bytes;
+    report.prepared_flights = prepared.prepared_flights;
+    report.prepared_seconds = prepared.prepared_seconds;
+    report.online_bytes = report.online_flights = 0;
+    report.online_seconds = 0;
+  };
+  begin_report(cots_, material ? material->cots : StepReport{});
   schedule_.begin(online_needs(plan_, options_, batch));
   std::vector<Words> tensors(plan_.nodes.size());
   for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
@@ -132,13 +183,12 @@ Words SecureExecutor::run(std::span<const Word> input, std::uint64_t batch, std:
     ctx_.channel.set_scope(node.name);
     const Meter meter(ctx_.channel);
     StepReport& report = reports_[i];
-    report.online_bytes = report.online_flights = 0;
-    report.online_seconds = 0;
+    begin_report(report, material ? material->reports[i] : StepReport{});
     if (node.op == Op::kInput) {
       // The client's share is the image itself, the server's is zero.
       tensors[i] = input.empty() ? Words(input_words) : Words(input.begin(), input.end());
     } else {
-      tensors[i] = step(i, tensors, batch, counter);
+      tensors[i] = step(i, tensors, batch, counter, material ? &*material : nullptr);
     }
     meter.add(report.online_bytes, report.online_flights, report.online_seconds);
     if (observer) observer(i, tensors[i]);
@@ -149,7 +199,7 @@ Words SecureExecutor::run(std::span<const Word> input, std::uint64_t batch, std:
 }
 
 Words SecureExecutor::step(std::size_t index, std::span<const Words> tensors, std::uint64_t batch,
-                           std::uint64_t counter) {
+                           std::uint64_t counter, Material* material) {
   const Node& node = plan_.nodes[index];
   const Words& x = tensors[static_cast<std::size_t>(node.inputs[0])];
   const TensorType& in = input_type(plan_, node);
@@ -166,6 +216,7 @@ Words SecureExecutor::step(std::size_t index, std::span<const Words> tensors, st
   const CompareOptions compare = compare_options(node, options_);
   switch (node.op) {
     case Op::kConv:
+      if (material != nullptr) return material->layers[index]->answer(ctx_, layers_[index].codes, x);
       return layers_[index].product->online(ctx_, counter, batch, x);
     case Op::kRelu:
       return relu(ctx_, in.ring(), x, compare);

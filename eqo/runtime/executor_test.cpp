@@ -163,7 +163,24 @@ class Checked {
       }
   }
 
-  void batch(std::uint64_t counter, std::uint64_t image_seed, std::size_t batch) {
+  // Material for a later batch; what its steps cost is compared when that batch comes.
+  void prepare(std::uint64_t counter, std::size_t batch) {
+    const Spent spent = parties_.both([&](PartyEnd& end) {
+      const Request request{Request::Kind::kPrepare, static_cast<std::uint32_t>(batch), counter};
+      if (end.channel.party() == Party::kClient) send_request(end.channel, request);
+      if (end.channel.party() == Party::kServer) {
+        EXPECT_EQ(receive_request(end.channel, 3, counter).kind, request.kind);
+      }
+      executor(end).prepare(batch, counter);
+    });
+    const PlanCost cost = plan_->prepare(batch);
+    EXPECT_EQ(spent.bytes, cost.prepared.bytes);
+    EXPECT_EQ(spent.flights, cost.prepared.flights);
+    EXPECT_EQ(spent.sizes, sizes_of(cost.prepared_trace, 0, cost.prepared_trace.size()));
+    for (const auto& e : executors_) EXPECT_EQ(e->prepared(), plan_->prepared());
+  }
+
+  void batch(std::uint64_t counter, std::uint64_t image_seed, std::size_t batch, BatchKind kind = BatchKind::kWhole) {
     std::vector<Word> images;
     for (std::size_t i = 0; i < batch; ++i) {
       const auto image = testing::random_image(model_.plan, image_seed + i);
@@ -179,10 +196,11 @@ class Checked {
     Words opened;
     const Spent spent = parties_.both([&](PartyEnd& end) {
       const auto p = static_cast<std::size_t>(end.channel.party());
-      if (p == kClient) send_request(end.channel, {Request::Kind::kBatch, static_cast<std::uint32_t>(batch), counter});
+      const auto asked = kind == BatchKind::kPrepared ? Request::Kind::kPrepared : Request::Kind::kBatch;
+      if (p == kClient) send_request(end.channel, {asked, static_cast<std::uint32_t>(batch), counter});
       if (p == kServer) receive_request(end.channel, 3, counter);
       output[p] = executor(end).run(p == kClient ? std::span<const Word>(images) : std::span<const Word>(), batch,
-                                    counter, [&](std::size_t i, std::span<const Word> share) {
+                                    counter, kind, [&](std::size_t i, std::span<const Word> share) {
                                       EXPECT_EQ(i, shares[p].size());
                                       shares[p].emplace_back(share.begin(), share.end());
                                     });
@@ -191,7 +209,7 @@ class Checked {
     });
     EXPECT_EQ(opened, output[kServer]);
     check_values(expected, shares, output);
-    check_cost(spent, batch);
+    check_cost(spent, batch, kind);
   }
 
  private:
@@ -215,21 +233,27 @@ class Checked {
     for (std::size_t p = 0; p < 2; ++p) EXPECT_EQ(output[p], shares[p][static_cast<std::size_t>(plan.output)]);
   }
 
-  void check_cost(const Spent& spent, std::size_t batch) {
-    const PlanCost cost = plan_->next(batch);
+  void check_cost(const Spent& spent, std::size_t batch, BatchKind kind) {
+    const PlanCost cost = plan_->next(batch, kind);
     EXPECT_EQ(spent.bytes, cost.online.bytes);
     EXPECT_EQ(spent.flights, cost.online.flights);
     EXPECT_EQ(spent.sizes, sizes_of(cost.online_trace, 0, cost.online_trace.size()));
     for (const auto& e : executors_) {
       EXPECT_EQ(e->cots().online_bytes, cost.online_cots.cost.total_bytes());
       EXPECT_EQ(e->cots().online_flights, cost.online_cots.cost.flights);
+      EXPECT_EQ(e->cots().prepared_bytes, cost.prepared_cots.cost.total_bytes());
     }
     for (const auto& e : executors_)
       for (std::size_t i = 0; i < cost.steps.size(); ++i) {
         EXPECT_EQ(e->reports()[i].online_bytes, cost.steps[i].online.total_bytes()) << cost.steps[i].name;
         EXPECT_EQ(e->reports()[i].online_flights, cost.steps[i].online.flights) << cost.steps[i].name;
+        EXPECT_EQ(e->reports()[i].prepared_bytes, cost.steps[i].prepared.total_bytes()) << cost.steps[i].name;
+        EXPECT_EQ(e->reports()[i].prepared_flights, cost.steps[i].prepared.flights) << cost.steps[i].name;
       }
-    if (parties_.options().prefetch > 1) return;  // some may be left for the next batch
+    if (kind == BatchKind::kPrepared) {
+      EXPECT_EQ(cost.online_cots.cost, Cost{}) << "all COTs of a prepared batch were there";
+    }
+    if (parties_.options().prefetch > 1 || plan_->prepared() > 0) return;  // some may be left for the next batch
     EXPECT_EQ(parties_.end(kServer).ot->sender_left(), 0U);
     EXPECT_EQ(parties_.end(kServer).ot->receiver_left(), 0U);
   }
@@ -335,6 +359,16 @@ void run_graph(TwoParties& parties, std::uint64_t seed, bool first, std::uint64_
   if (seed % 3 == 0) make_homomorphic(model.plan, parties.options());
   Checked checked(parties, model, model.plan);
   checked.setup(first);
+  // Some prepared: another batch comes in between and takes nothing of what is kept for the two.
+  const bool prepared = prepares(parties.options().framework);
+  if (seed % 4 == 2 && prepared) {
+    const std::size_t first_size = 1 + seed % 3, second_size = 1 + (seed / 4) % 3;
+    checked.prepare(++counter, first_size);
+    checked.prepare(++counter, second_size);
+    checked.batch(++counter, seed * 100 + 40, 1 + (seed / 2) % 3);
+    checked.batch(++counter, seed * 100 + 50, first_size, BatchKind::kPrepared);
+    checked.batch(++counter, seed * 100 + 60, second_size, BatchKind::kPrepared);
+  }
   checked.batch(++counter, seed * 100, 1 + seed % 3);
   if (seed % 4 == 0) {
     checked.batch(++counter, seed * 100 + 10, 1 + (seed / 4) % 3);
@@ -424,6 +458,8 @@ TEST(Executor, MisuseIsRefusedBeforeAnythingIsSent) {
     if (end.channel.party() == Party::kClient) c.run(image, 1, 5);
   });
   const Traffic after = client.channel.traffic();
+  EQO_EXPECT_ERROR(c.run(image, 1, 6, BatchKind::kPrepared), Category::kUsage, "is prepared next");
+  EQO_EXPECT_ERROR(c.prepare(0, 6), Category::kUsage, "at least one image");
   EQO_EXPECT_ERROR(c.run(image, 1, 5), Category::kInternal, "counter");
   EQO_EXPECT_ERROR(c.run(image, 1, 4), Category::kInternal, "counter");
   EXPECT_EQ(client.channel.traffic(), after);

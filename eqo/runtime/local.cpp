@@ -29,15 +29,17 @@ void put_share(const Child::Pipe& pipe, std::span<const Word> share) { pipe.writ
 void put_summary(const Child::Pipe& pipe, const SessionSummary& s) {
   ByteWriter w;
   const RunReport& r = s.report;
-  for (const std::uint64_t v : {s.images, s.batches, r.client_bytes, r.server_bytes, r.setup_bytes, r.online_bytes,
-                                r.setup_flights, r.online_flights, r.peak_rss_bytes})
+  for (const std::uint64_t v :
+       {s.images, s.batches, r.client_bytes, r.server_bytes, r.setup_bytes, r.prepared_bytes, r.online_bytes,
+        r.setup_flights, r.prepared_flights, r.online_flights, r.peak_rss_bytes, s.prepared_batches, s.prepared_bytes})
     w.u64(v);
-  for (const double v : {s.online_seconds, r.setup_seconds, r.online_seconds}) w.f64(v);
+  for (const double v : {s.online_seconds, s.prepared_seconds, r.setup_seconds, r.prepared_seconds, r.online_seconds})
+    w.f64(v);
   w.u32(static_cast<std::uint32_t>(r.layers.size()));
   for (const LayerRow& l : r.layers) {
     w.string(l.name);
     w.string(l.op);
-    for (const std::uint64_t v : {l.setup_bytes, l.online_bytes, l.flights}) w.u64(v);
+    for (const std::uint64_t v : {l.setup_bytes, l.prepared_bytes, l.online_bytes, l.flights}) w.u64(v);
     w.f64(l.seconds);
   }
   put(pipe, static_cast<std::uint64_t>(w.size()));
@@ -52,15 +54,17 @@ bool get_summary(Child& child, SessionSummary& s) {
   if (!child.read(bytes)) return false;
   ByteReader in(bytes, "summary");
   RunReport& r = s.report;
-  for (std::uint64_t* v : {&s.images, &s.batches, &r.client_bytes, &r.server_bytes, &r.setup_bytes, &r.online_bytes,
-                           &r.setup_flights, &r.online_flights, &r.peak_rss_bytes})
+  for (std::uint64_t* v : {&s.images, &s.batches, &r.client_bytes, &r.server_bytes, &r.setup_bytes, &r.prepared_bytes,
+                           &r.online_bytes, &r.setup_flights, &r.prepared_flights, &r.online_flights, &r.peak_rss_bytes,
+                           &s.prepared_batches, &s.prepared_bytes})
     *v = in.u64();
-  for (double* v : {&s.online_seconds, &r.setup_seconds, &r.online_seconds}) *v = in.f64();
+  for (double* v : {&s.online_seconds, &s.prepared_seconds, &r.setup_seconds, &r.prepared_seconds, &r.online_seconds})
+    *v = in.f64();
   r.layers.resize(in.count(1U << 20, 8));
   for (LayerRow& l : r.layers) {
     l.name = in.string(4096);
     l.op = in.string(4096);
-    for (std::uint64_t* v : {&l.setup_bytes, &l.online_bytes, &l.flights}) *v = in.u64();
+    for (std::uint64_t* v : {&l.setup_bytes, &l.prepared_bytes, &l.online_bytes, &l.flights}) *v = in.u64();
     l.seconds = in.f64();
   }
   return true;
@@ -84,6 +88,7 @@ void serve_one(const Child::Pipe& pipe, const Offer& offer, const LocalOptions& 
   Offer mine = offer;
   mine.threads = options.threads;
   mine.max_batch = std::max(mine.max_batch, options.batch);
+  mine.max_prepared = options.prepare;
   put_summary(pipe, serve_session(linked(make_tcp_transport(std::move(*socket)), options), mine,
                                   sharing(pipe, options.verify)));
 }
@@ -93,9 +98,11 @@ void ask(const Child::Pipe& pipe, std::uint16_t port, std::span<const Word> imag
   ClientOptions client;
   client.threads = options.threads;
   client.batch = options.batch;
+  client.prepare = options.prepare;
   ClientSession session(linked(tcp_connect("127.0.0.1", port, kConnect), options), client);
   const std::size_t image = count == 0 ? 0 : images.size() / count;
   for (std::uint64_t done = 0; done < count;) {
+    prepare_ahead(session, count - done, options.batch);
     const auto n = static_cast<std::uint32_t>(std::min<std::uint64_t>(options.batch, count - done));
     const auto opened = session.infer(images.subspan(done * image, n * image), n, sharing(pipe, options.verify));
     pipe.write(std::as_bytes(std::span(opened)));
@@ -140,6 +147,7 @@ LocalResult run_local(const Offer& offer, std::span<const Word> images, std::uin
   const PublicPlan& plan = offer.model.plan;
   if (count < 1) throw usage_error("there is no image to classify");
   if (options.batch < 1) throw usage_error("the batch must have at least one image");
+  check_prepare(options.prepare, options.batch);
   if (images.size() % count != 0 || images.size() / count != tensor_words(plan.nodes.front(), 1))
     throw usage_error("the images do not have the model's input size");
 

@@ -12,9 +12,10 @@ namespace eqo {
 
 struct LocalOptions {
   std::optional<LinkSpec> network;
-  unsigned threads = 1;     // of each party
-  std::uint32_t batch = 1;  // images a batch
-  bool verify = false;      // compare every step of every batch with the twin
+  unsigned threads = 1;       // of each party
+  std::uint32_t batch = 1;    // images a batch
+  std::uint32_t prepare = 0;  // images at a time for which material is prepared; at least a batch, or 0
+  bool verify = false;        // compare every step of every batch with the twin
 };
 
 struct LocalResult {

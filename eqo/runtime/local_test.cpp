@@ -30,7 +30,10 @@ TEST(Local, EveryStepIsVerifiedAndAnswersAreTheTwins) {
     options.verify = seed % 3 != 0;
     options.batch = static_cast<std::uint32_t>(1 + seed % 2);
     options.threads = 1 + seed % 2;
+    if (seed % 2 == 1) options.prepare = 2 * options.batch;
     const LocalResult result = run_local(offer, images, count, options);
+    EXPECT_EQ(result.client.report.prepared_bytes > 0, options.prepare > 0);
+    EXPECT_EQ(result.client.prepared_batches, options.prepare > 0 ? result.client.batches : 0);
     std::vector<std::int64_t> answers;
     for (const auto& o : result.outputs) answers.insert(answers.end(), o.begin(), o.end());
     EXPECT_EQ(result.outputs.size(), count);

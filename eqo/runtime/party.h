@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <span>
 
@@ -20,21 +21,28 @@ class PartyState {
              std::uint64_t params_bytes, std::chrono::steady_clock::time_point start);
 
   Channel& channel() { return channel_; }
-  std::uint64_t images() const { return images_; }
+  // Answered or prepared, used or not: what the session's budgets are about.
+  std::uint64_t images() const { return images_ + unused_; }
+  const SecureExecutor& executor() const { return *executor_; }
 
   // The products' keys, and the server's `ready`, which the client gets back from here.
   Ready setup(const Ready& granted = {});
-  // Server: the next request (see receive_request).
-  Request next_request(std::uint32_t max_batch, std::uint64_t counter);
+  // Server: the next request (see receive_request); protocol_error also for preparing more images at a time than
+  // max_prepared, and for a prepared batch that is not the next one.
+  Request next_request(const Ready& granted, std::uint64_t counter);
+  // Client: sends the request. Both: make the material. Errors as in run_batch().
+  void prepare(const Request& request);
   // Client: sends the request. Both: the steps, then the server's share goes to the client, who returns the opened
   // output; the server returns nothing. Throws internal_error if a byte differs from the plan, protocol_error if a
   // flight does.
   Words run_batch(std::span<const Word> images, const Request& request, const StepObserver& observer);
   void say_goodbye();  // client
+  void discard_prepared() { executor_->discard_prepared(); }
   // Flushes and closes.
   SessionSummary finish();
 
  private:
+  void send_request(const Request& request);
   RunReport counted() const;
   void check_against_plan();
 
@@ -53,10 +61,19 @@ class PartyState {
   double setup_seconds_ = 0, batch_seconds_ = 0, online_seconds_ = 0;
   double base_seconds_ = 0;
   Traffic after_base_, after_keys_, after_setup_, before_batch_, after_request_, after_steps_, after_batch_;
-  std::uint64_t images_ = 0, batches_ = 0;
+  // Of what is prepared and not used, the oldest first: its request, and all of it.
+  struct Prepared {
+    std::uint64_t images = 0;
+    Traffic request, all;
+    double seconds = 0;
+  };
+  std::deque<Prepared> prepared_;
+  Prepared material_;  // of the last batch
+  std::uint64_t images_ = 0, batches_ = 0, unused_ = 0;
   RunReport planned_, report_;  // of the last batch
   RunReport first_;             // of the first one
-  std::uint64_t later_bytes_ = 0;
+  std::uint64_t later_bytes_ = 0, prepared_batches_ = 0, prepared_bytes_ = 0;
+  double prepared_seconds_ = 0;
 };
 
 }  // namespace eqo

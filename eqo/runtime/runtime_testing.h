@@ -1,6 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "eqo/model/testing/random_model.h"
 #include "eqo/model/twin.h"
 #include "eqo/net/memory_transport.h"
+#include "eqo/planner/he_choice.h"
 #include "eqo/runtime/session.h"
 
 namespace eqo::testing {
@@ -91,6 +93,22 @@ inline Offer random_offer(std::uint64_t seed, Reveal reveal = Reveal::kLogits, c
   Digest digest{};
   digest[0] = std::byte{static_cast<unsigned char>(seed)};
   return make_offer(random_logits_model(seed), digest, exec, reveal);
+}
+
+// One whose convolutions are homomorphic, for sessions of so many images.
+inline Offer homomorphic_offer(std::uint64_t seed, std::uint64_t images, Reveal reveal = Reveal::kLogits) {
+  for (;; seed += 1'000'000) {
+    Model model = random_logits_model(seed);
+    ExecOptions exec;
+    exec.he = choose_he(model.plan, images);
+    try {
+      Offer offer = make_offer(std::move(model), {}, exec, reveal, {{}, {}, Products::kHe});
+      const auto& nodes = offer.model.plan.nodes;
+      if (std::any_of(nodes.begin(), nodes.end(), [](const Node& n) { return n.method.homomorphic; })) return offer;
+    } catch (const Error& e) {
+      if (e.category() != Category::kModel) throw;  // no parameters for one of its rings
+    }
+  }
 }
 
 }  // namespace eqo::testing

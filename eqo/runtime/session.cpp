@@ -20,6 +20,25 @@ Nonce fresh_nonce(Prg& prg) {
   return nonce;
 }
 
+bool affordable(const PublicPlan& plan, const ExecOptions& exec, std::uint64_t batch, std::uint64_t prepared,
+                std::uint64_t limit) {
+  try {
+    return estimated_memory(plan, exec, batch, prepared) <= limit;
+  } catch (const Error&) {
+    return false;  // tensors beyond what can be counted
+  }
+}
+
+// The largest number in [least, most] that fits; `least` if none does.
+template <typename Fits>
+std::uint32_t largest(std::uint32_t least, std::uint32_t most, const Fits& fits) {
+  for (std::uint32_t too_large = most + 1; too_large - least > 1;) {
+    const std::uint32_t middle = least + (too_large - least) / 2;
+    (fits(middle) ? least : too_large) = middle;
+  }
+  return least;
+}
+
 void check_memory(const PublicPlan& plan, const ExecOptions& exec, std::uint64_t batch, std::uint64_t limit) {
   if (limit == 0) return;
   const std::uint64_t need = estimated_memory(plan, exec, batch);
@@ -29,23 +48,16 @@ void check_memory(const PublicPlan& plan, const ExecOptions& exec, std::uint64_t
                          "use a smaller batch or raise --max-memory");
 }
 
-// The largest batch up to `most` whose estimate is within the limit; at least 1, which was checked before.
-std::uint32_t affordable_batch(const PublicPlan& plan, const ExecOptions& exec, std::uint32_t most,
-                               std::uint64_t limit) {
+// What a limit allows of batches up to `most` images, and of images prepared; a batch of one fits. Preparing comes
+// first: batches without material need no more memory than those with.
+Ready affordable_limits(const PublicPlan& plan, const ExecOptions& exec, Ready most, std::uint64_t limit) {
+  if (!prepares(exec.framework)) most.max_prepared = 0;
   if (limit == 0) return most;
-  const auto affordable = [&](std::uint32_t batch) {
-    try {
-      return estimated_memory(plan, exec, batch) <= limit;
-    } catch (const Error&) {
-      return false;  // tensors beyond what can be counted
-    }
-  };
-  std::uint32_t fits = 1;
-  for (std::uint32_t too_large = most + 1; too_large - fits > 1;) {
-    const std::uint32_t middle = fits + (too_large - fits) / 2;
-    (affordable(middle) ? fits : too_large) = middle;
-  }
-  return fits;
+  most.max_prepared =
+      largest(0, most.max_prepared, [&](std::uint32_t n) { return affordable(plan, exec, 1, n, limit); });
+  most.max_batch =
+      largest(1, most.max_batch, [&](std::uint32_t n) { return affordable(plan, exec, n, most.max_prepared, limit); });
+  return most;
 }
 
 const Node& output_node(const PublicPlan& plan) { return plan.nodes[static_cast<std::size_t>(plan.output)]; }
@@ -120,22 +132,28 @@ SessionSummary serve_session(std::unique_ptr<Transport> transport, const Offer& 
                                                            : std::min(offer.max_images, he_limit);
   if (limited && he_limit == 0)
     throw usage_error("the session's homomorphic products are made for less than one image");
-  const std::uint32_t max_batch = affordable_batch(
-      plan, offer.exec,
-      static_cast<std::uint32_t>(limited ? std::min<std::uint64_t>(offer.max_batch, he_limit) : offer.max_batch),
-      offer.max_memory_bytes);
+  const auto within = [&](std::uint32_t n) {
+    return static_cast<std::uint32_t>(limited ? std::min<std::uint64_t>(n, he_limit) : n);
+  };
+  const Ready granted = affordable_limits(
+      plan, offer.exec, {within(offer.max_batch), max_images, within(offer.max_prepared)}, offer.max_memory_bytes);
   const auto start = std::chrono::steady_clock::now();
   server_handshake(*transport, hello, fresh_nonce(prg));
   PartyState party(Party::kServer, std::move(transport), std::move(prg), plan, offer.exec, &offer.model, offer.threads,
                    offer.plan_bytes.size(), params.size(), start);
   try {
-    party.setup({max_batch, max_images});
+    party.setup(granted);
     for (std::uint64_t counter = 1;; ++counter) {
-      const Request request = party.next_request(max_batch, counter);
+      const Request request = party.next_request(granted, counter);
       if (request.kind == Request::Kind::kGoodbye) break;
-      if (max_images != 0 && party.images() + request.batch > max_images)
+      // Prepared images were counted when they were.
+      if (max_images != 0 && request.kind != Request::Kind::kPrepared && party.images() + request.batch > max_images)
         throw policy_error("the session's budget of " + std::to_string(max_images) + " images is used up");
-      party.run_batch({}, request, observer);
+      if (request.kind == Request::Kind::kPrepare) {
+        party.prepare(request);
+      } else {
+        party.run_batch({}, request, observer);
+      }
     }
     return party.finish();
   } catch (...) {
@@ -152,7 +170,35 @@ struct ClientSession::State {
   bool failed = false;  // in a batch: what was made or sent for it must not meet another one
   Ready ready;
   std::unique_ptr<PartyState> party;
+
+  void check(std::uint32_t batch) const;
+  void check_budget(std::uint32_t batch) const;
+  // After an error nothing is left to be used again: neither the connection nor what was prepared.
+  template <typename F>
+  auto guarded(const F& f) {
+    try {
+      return f();
+    } catch (...) {
+      failed = true;
+      party->channel().close();
+      party->discard_prepared();
+      throw;
+    }
+  }
 };
+
+void ClientSession::State::check(std::uint32_t batch) const {
+  if (failed) throw connection_error("this session ended with an error", "start a new session");
+  if (batch < 1 || batch > ready.max_batch)
+    throw usage_error("a batch of " + std::to_string(batch) + " images; the server takes 1.." +
+                      std::to_string(ready.max_batch));
+}
+
+void ClientSession::State::check_budget(std::uint32_t batch) const {
+  if (ready.max_images != 0 && batch > ready.max_images - party->images())
+    throw policy_error("the server answers " + std::to_string(ready.max_images) + " images a session",
+                       "start a new session");
+}
 
 ClientSession::ClientSession(std::unique_ptr<Transport> transport, const ClientOptions& options)
     : state_(std::make_unique<State>()) {
@@ -173,7 +219,8 @@ ClientSession::ClientSession(std::unique_ptr<Transport> transport, const ClientO
   s.party = std::make_unique<PartyState>(Party::kClient, std::move(transport), std::move(prg), s.plan, s.exec, nullptr,
                                          options.threads, hello.plan.size(), hello.params.size(), start);
   s.ready = s.party->setup();
-  s.ready.max_batch = affordable_batch(s.plan, s.exec, s.ready.max_batch, options.max_memory_bytes);
+  s.ready.max_prepared = std::min(s.ready.max_prepared, options.prepare);
+  s.ready = affordable_limits(s.plan, s.exec, s.ready, options.max_memory_bytes);
 }
 
 ClientSession::~ClientSession() {
@@ -185,29 +232,32 @@ const Digest& ClientSession::model_digest() const { return state_->model_digest;
 const ExecOptions& ClientSession::exec() const { return state_->exec; }
 std::uint32_t ClientSession::max_batch() const { return state_->ready.max_batch; }
 
+std::uint32_t ClientSession::max_prepared() const { return state_->ready.max_prepared; }
+std::uint64_t ClientSession::prepared_images() const { return state_->party->executor().prepared_images(); }
+
+void ClientSession::prepare(std::uint32_t batch) {
+  State& s = *state_;
+  s.check(batch);
+  if (s.party->executor().prepared_images() + batch > s.ready.max_prepared)
+    throw usage_error("the server and this party's memory allow " + std::to_string(s.ready.max_prepared) +
+                      " prepared images at a time");
+  s.check_budget(batch);
+  s.guarded([&] { s.party->prepare({Request::Kind::kPrepare, batch, ++s.counter}); });
+}
+
 std::vector<std::int64_t> ClientSession::infer(std::span<const Word> images, std::uint32_t batch,
                                                const StepObserver& observer) {
   State& s = *state_;
-  if (s.failed) throw connection_error("this session ended with an error", "start a new session");
-  if (batch < 1 || batch > s.ready.max_batch)
-    throw usage_error("a batch of " + std::to_string(batch) + " images; the server takes 1.." +
-                      std::to_string(s.ready.max_batch));
+  s.check(batch);
   if (images.size() != tensor_words(s.plan.nodes.front(), batch))
     throw usage_error("a batch of " + std::to_string(batch) + " images has " +
                       std::to_string(tensor_words(s.plan.nodes.front(), batch)) + " elements, not " +
                       std::to_string(images.size()));
-  if (s.ready.max_images != 0 && batch > s.ready.max_images - s.party->images())
-    throw policy_error("the server answers " + std::to_string(s.ready.max_images) + " images a session",
-                       "start a new session");
-  const Request request{Request::Kind::kBatch, batch, ++s.counter};  // burnt, whatever happens next
-  Words output;
-  try {
-    output = s.party->run_batch(images, request, observer);
-  } catch (...) {
-    s.failed = true;
-    s.party->channel().close();
-    throw;
-  }
+  const bool prepared = s.party->executor().next_prepared() == batch;
+  if (!prepared) s.check_budget(batch);
+  // The counter is burnt, whatever happens next.
+  const Request request{prepared ? Request::Kind::kPrepared : Request::Kind::kBatch, batch, ++s.counter};
+  const Words output = s.guarded([&] { return s.party->run_batch(images, request, observer); });
   const Node& node = output_node(s.plan);
   std::vector<std::int64_t> opened(output.size());
   std::transform(output.begin(), output.end(), opened.begin(), [&](Word w) {
@@ -220,6 +270,25 @@ SessionSummary ClientSession::finish() {
   if (state_->failed) throw connection_error("this session ended with an error", "start a new session");
   state_->party->say_goodbye();
   return state_->party->finish();
+}
+
+void check_prepare(std::uint32_t prepare, std::uint32_t batch) {
+  if (prepare != 0 && prepare < batch)
+    throw usage_error(
+        "material for " + std::to_string(prepare) + " images is less than a batch of " + std::to_string(batch),
+        "--prepare must be 0 or at least --batch");
+}
+
+void prepare_ahead(ClientSession& session, std::uint64_t images, std::uint32_t batch) {
+  if (session.prepared_images() > 0) return;
+  std::uint64_t room = session.max_prepared();
+  while (images > 0) {
+    const std::uint64_t n = std::min<std::uint64_t>(images, batch);
+    if (n > room) return;
+    session.prepare(static_cast<std::uint32_t>(n));
+    images -= n;
+    room -= n;
+  }
 }
 
 }  // namespace eqo

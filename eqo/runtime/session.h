@@ -26,7 +26,8 @@ struct Offer {
   Digest model_digest{};
   ExecOptions exec;
   std::uint32_t max_batch = 64;        // 1..kMaxBatch
-  std::uint64_t max_images = 0;        // a session; 0: no limit
+  std::uint64_t max_images = 0;        // a session, prepared ones included; 0: no limit
+  std::uint32_t max_prepared = 0;      // images that may be prepared at a time, memory allowing
   std::uint64_t max_memory_bytes = 0;  // a session's estimate; 0: no limit. The batches granted are no larger than that
   unsigned threads = 1;
 };
@@ -45,6 +46,9 @@ struct SessionSummary {
   std::uint64_t images = 0;              // answered
   std::uint64_t batches = 0;
   double online_seconds = 0;  // of all batches
+  // Of all that was prepared, used or not.
+  std::uint64_t prepared_batches = 0, prepared_bytes = 0;
+  double prepared_seconds = 0;
 };
 
 // Called after every step of a batch with this party's share: for --verify, where one user owns both parties.
@@ -61,6 +65,7 @@ struct ClientOptions {
   unsigned threads = 1;
   std::uint64_t max_memory_bytes = 0;  // refuse a plan whose estimate for one batch is above; 0: no limit
   std::uint32_t batch = 1;             // the largest batch that will be asked for, for that estimate
+  std::uint32_t prepare = 0;           // images that will be prepared at a time; fewer if the memory is too small
   std::optional<Digest> pinned_model;  // tls_error unless the server's model has this digest
   bool require_logits = false;         // policy_error if the server reveals the label alone
 };
@@ -76,6 +81,17 @@ class ClientSession {
   const ExecOptions& exec() const;
   std::uint32_t max_batch() const;  // images, as the server grants and this party's memory allows
 
+  // Images that may be prepared and not answered at a time, as the server grants and this party's memory allows; at
+  // most ClientOptions::prepare.
+  std::uint32_t max_prepared() const;
+  std::uint64_t prepared_images() const;
+
+  // Makes everything for a batch of this many images that does not depend on them: homomorphic products of random
+  // inputs, correlated OTs. The next infer() of this size takes the oldest material, if that is what it was made for;
+  // other batches do without. It is in this process's memory alone: a session that ends or fails loses it. Counts
+  // against the session's images, used or not. Errors as of infer().
+  void prepare(std::uint32_t batch);
+
   // One batch of quantized images (model/quantize.h), one behind the other: the opened outputs, [batch][outputs], as
   // signed numbers (logits) or labels where the plan ends in kArgMax. Throws usage_error for a batch or a length that
   // does not fit and policy_error beyond the session's images, before anything is sent: the session goes on.
@@ -89,5 +105,12 @@ class ClientSession {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// usage_error unless `prepare` is 0 or at least a batch.
+void check_prepare(std::uint32_t prepare, std::uint32_t batch);
+
+// If nothing is prepared: prepares for as many of `images` coming images as may be, in batches of `batch`, the last one
+// perhaps smaller.
+void prepare_ahead(ClientSession& session, std::uint64_t images, std::uint32_t batch);
 
 }  // namespace eqo

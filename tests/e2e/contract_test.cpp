@@ -31,17 +31,19 @@ constexpr auto kObject = json::value_t::object;
 
 void expect_costs(const json& document) {
   expect_keys(document, {{"communication", kObject}, {"seconds", kObject}, {"peak_rss_bytes", kCount}});
-  expect_keys(document["seconds"], {{"setup", kReal}, {"online", kReal}});
+  expect_keys(document["seconds"], {{"setup", kReal}, {"prepared", kReal}, {"online", kReal}});
   EXPECT_GT(document["peak_rss_bytes"], 1 << 20);
   const json& c = document["communication"];
   expect_keys(c, {{"setup_bytes", kCount},
+                  {"prepared_bytes", kCount},
                   {"online_bytes", kCount},
                   {"total_bytes", kCount},
                   {"sent_bytes", kCount},
                   {"received_bytes", kCount},
                   {"flights", kCount},
                   {"layers", kList}});
-  EXPECT_EQ(c["total_bytes"], c["setup_bytes"].get<std::uint64_t>() + c["online_bytes"].get<std::uint64_t>());
+  EXPECT_EQ(c["total_bytes"], c["setup_bytes"].get<std::uint64_t>() + c["prepared_bytes"].get<std::uint64_t>() +
+                                  c["online_bytes"].get<std::uint64_t>());
   EXPECT_EQ(c["total_bytes"], c["sent_bytes"].get<std::uint64_t>() + c["received_bytes"].get<std::uint64_t>());
   std::uint64_t bytes = 0, flights = 0;
   for (const json& layer : c["layers"]) {

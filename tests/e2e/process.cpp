@@ -60,7 +60,7 @@ Process::Process(const std::vector<std::string>& arguments, const Options& optio
   const Pipe out, err;
   posix_spawn_file_actions_t actions;
   check(::posix_spawn_file_actions_init(&actions), "actions");
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, options.stdin_file.c_str(), O_RDONLY, 0);
   if (options.close_stdout) {
     ::posix_spawn_file_actions_addclose(&actions, STDOUT_FILENO);
   } else if (!options.stdout_file.empty()) {

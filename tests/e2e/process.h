@@ -18,13 +18,14 @@ struct Ended {
 };
 inline constexpr int kTimedOut = -1000;
 
-// A child process with pipes for its output, in a process group of its own. No terminal, no standard input. The
+// A child process with pipes for its output, in a process group of its own. No terminal. The
 // destructor kills the whole group.
 class Process {
  public:
   struct Options {
     std::vector<std::string> environment{};  // "NAME=VALUE", beside ours without EQO_*
     bool close_stdout = false, close_stderr = false;
+    std::string stdin_file{"/dev/null"};
     std::string stdout_file{};        // instead of a pipe
     long file_blocks = -1;            // ulimit -f, in blocks of 512 bytes; -1: none
     long memory_kib = -1;             // ulimit -v; -1: none

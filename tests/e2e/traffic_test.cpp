@@ -1,5 +1,10 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
+#include <future>
 #include <set>
 
 #include "e2e/support.h"
@@ -84,6 +89,118 @@ TEST(Traffic, Batches) {
   EXPECT_EQ(infer["batches"], 2);
   EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(infer));
   for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(infer["images"][i]["logits"], local["images"][i]["logits"]);
+  server.stop();
+}
+
+// The same answers and costs by plan, local and infer; what is prepared leaves the batch.
+TEST(Traffic, Prepared) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  for (const Words& flags : std::vector<Words>{{}, {"--products", "he"}, {"--ot", "softspoken", "--prefetch", "0"}}) {
+    SCOPED_TRACE(::testing::PrintToString(flags));
+    const json whole = run_json(Words{"plan", model} + flags);
+    const json plan = run_json(Words{"plan", model, "--prepare", "2"} + flags);
+    const json local =
+        run_json(Words{"local", model, "--data", images(), "--index", "0-4", "--prepare", "2", "--verify"} + flags);
+    EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(local));
+    EXPECT_EQ(local["prepared_batches"], 5);
+    Server server(folder, model, Words{"--insecure", "--prepare", "2"} + flags);
+    const json infer = run_json({"infer", "--data", images(), "--index", "0-4", "--server", server.address(),
+                                 "--insecure", "--prepare", "2", "--verify", model});
+    EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(infer));
+    EXPECT_EQ(infer["prepared_batches"], 5);
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(local["images"][i]["verified"], true);
+      EXPECT_EQ(infer["images"][i]["logits"], local["images"][i]["logits"]);
+    }
+    const json& c = plan["communication"];
+    const json& w = whole["communication"];
+    EXPECT_EQ(w["prepared_bytes"], 0);
+    EXPECT_GT(c["prepared_bytes"], 0);
+    EXPECT_LT(c["online_bytes"], w["online_bytes"]);
+    EXPECT_LE(c["online_flights"], w["online_flights"]);
+    EXPECT_GT(local["seconds"]["prepared"], 0);
+    // Without --prepare the same server answers as before.
+    const json direct = run_json(infer_arguments(server, {"--insecure", "--verify", model}));
+    EXPECT_EQ(bytes_and_flights(whole), bytes_and_flights(direct));
+    EXPECT_EQ(direct["images"][0]["logits"], infer["images"][0]["logits"]);
+    server.stop();
+  }
+}
+
+TEST(Traffic, PreparedBatches) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const json plan = run_json({"plan", model, "--batch", "3", "--prepare", "6"});
+  const json local = run_json({"local", model, "--data", images(), "--index", "0-7", "--batch", "3", "--prepare", "6",
+                               "--verify", "--threads", "2"});
+  EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(local));
+  EXPECT_EQ(local["batches"], 3);
+  EXPECT_EQ(local["prepared_batches"], 3);
+  for (const json& image : local["images"]) EXPECT_EQ(image["verified"], true);
+  expect_error({"local", model, "--data", images(), "--index", "0-7", "--batch", "3", "--prepare", "2"},
+               Category::kUsage, "less than a batch");
+  expect_error({"plan", model, "--prepare", "1", "--framework", "sirnn"}, Category::kUsage, "--prepare");
+  // The server grants three; the client asks for more, and its batches are as large as that.
+  Server server(folder, model, {"--insecure", "--prepare", "3"});
+  const json infer = run_json({"infer", "--data", images(), "--index", "0-7", "--server", server.address(),
+                               "--insecure", "--batch", "--prepare", "5", "--verify", model, "--quiet"});
+  EXPECT_EQ(infer["prepared_batches"], 3);
+  EXPECT_EQ(infer["batches"], 3);
+  server.stop();
+}
+
+// A 14 x 13 picture as a BMP of 24 bits.
+std::string bmp(unsigned seed) {
+  std::string out = "BM";
+  const auto put = [&](std::uint32_t v, int bytes) {
+    for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>(v >> (8 * i)));
+  };
+  constexpr std::uint32_t kRow = 44, kHeight = 13, kWidth = 14;
+  put(54 + kRow * kHeight, 4), put(0, 4), put(54, 4), put(40, 4), put(kWidth, 4), put(kHeight, 4), put(1, 2),
+      put(24, 2);
+  put(0, 4), put(kRow * kHeight, 4), put(2835, 4), put(2835, 4), put(0, 8);
+  for (std::uint32_t i = 0; i < kRow * kHeight; ++i)
+    out.push_back(i % kRow < 3 * kWidth ? static_cast<char>((i / 3 * 37 + seed * 91) % 251) : '\0');
+  return out;
+}
+
+// Files named on standard input: while none is, the next images are prepared.
+TEST(Traffic, PreparedWhileNothingIsAsked) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  write_file(folder / "a.bmp", bmp(1));
+  write_file(folder / "b.bmp", bmp(2));
+  const json expected = run_json({"local", model, folder / "a.bmp", folder / "b.bmp"});
+  Server server(folder, model, {"--insecure", "--prepare", "2"});
+  const std::string names = folder / "names";
+  ASSERT_EQ(::mkfifo(names.c_str(), 0600), 0);
+  Process::Options options;
+  options.stdin_file = names;
+  auto writer = std::async(std::launch::async, [&] { return ::open(names.c_str(), O_WRONLY | O_CLOEXEC); });
+  Process client({EQO_PROGRAM, "infer", "-", "--server", server.address(), "--insecure", "--prepare", "2", "--verify",
+                  model, "--json"},
+                 options);
+  const int fd = writer.get();
+  ASSERT_GE(fd, 0);
+  const auto say = [&](const std::string& text) {
+    EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  };
+  EXPECT_TRUE(client.wait_for("waiting for a file, 2 images prepared", std::chrono::seconds(60)));
+  say(std::string(folder / "a.bmp").append("\n").append(folder / "absent.bmp").append("\n"));
+  EXPECT_TRUE(client.wait_for("absent.bmp", std::chrono::seconds(60)));
+  say(folder / "b.bmp");
+  ::close(fd);
+  const Ended ended = client.wait();
+  const json infer = json::parse(ended.out, nullptr, false);
+  EXPECT_EQ(ended.code, static_cast<int>(Category::kData)) << ended.err;
+  ASSERT_EQ(infer["images"].size(), 2U) << ended.err;
+  EXPECT_GE(infer["prepared_batches"], 2);
+  EXPECT_GT(infer["communication"]["prepared_bytes"], 0);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(infer["images"][i]["verified"], true);
+    EXPECT_EQ(infer["images"][i]["logits"], expected["images"][i]["logits"]);
+  }
   server.stop();
 }
 

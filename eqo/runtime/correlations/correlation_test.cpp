@@ -77,6 +77,7 @@ bool client_life(std::unique_ptr<Transport> transport, const Offer& offer, const
   try {
     ClientOptions options;
     options.threads = threads;
+    options.prepare = 3;
     session.emplace(std::make_unique<FaultyTransport>(std::move(transport), fault, writes), options);
   } catch (const Error&) {
     return false;
@@ -84,6 +85,7 @@ bool client_life(std::unique_ptr<Transport> transport, const Offer& offer, const
   for (const std::uint32_t batch : {1U, 2U, 1U}) {
     const auto images = testing::random_images(offer.model.plan, batch + writes, batch);
     try {
+      prepare_ahead(*session, 3, batch);
       const auto answers = session->infer(images, batch);
       // A flipped bit may be in a share, which nobody can tell from another share.
       if (fault.kind == Fault::Kind::kFlip) continue;
@@ -92,6 +94,7 @@ bool client_life(std::unique_ptr<Transport> transport, const Offer& offer, const
       const std::size_t before = writes;
       testing::expect_end(testing::end_of([&] { return session->infer(images, batch); }), Category::kConnection,
                           "this session ended with an error");
+      EXPECT_EQ(session->prepared_images(), 0U);
       testing::expect_end(testing::end_of([&] { return session->finish(); }), Category::kConnection,
                           "this session ended with an error");
       EXPECT_EQ(writes, before);
@@ -207,11 +210,13 @@ TEST(Correlations, AreUsedOnceInTheLifeOfAProcess) {
   std::mt19937_64 random(20261122);
   std::size_t well = 0, failed = 0;
 
-  // Batches of several sizes in a session, every kind of pool, prefetch on and off, several threads at one end.
+  // Batches of several sizes in a session, prepared ones among them, every kind of pool, prefetch on and off, several
+  // threads at one end.
   for (const OtKind kind : {OtKind::kSoftSpoken, OtKind::kSilent})
     for (const std::uint8_t prefetch : {std::uint8_t{0}, std::uint8_t{2}}) {
       const ExecOptions exec = exec_of(kind, prefetch == 0 ? 2 : 4, prefetch);
       Offer offer = testing::random_offer(6, Reveal::kLabel, exec);
+      offer.max_prepared = prefetch == 0 ? 3 : 0;
       std::size_t writes = 0;
       well += run(offer, {}, writes) ? 1 : 0;
       offer.threads = 3;
@@ -253,7 +258,8 @@ TEST(Correlations, AreUsedOnceInTheLifeOfAProcess) {
   // One server, several clients at once, each of which fails once and comes back.
   for (const OtKind kind : {OtKind::kSoftSpoken, OtKind::kSilent}) {
     testing::set_party_of_others(Party::kServer);
-    const Offer offer = testing::random_offer(8, Reveal::kLogits, exec_of(kind, 4, 1));
+    Offer offer = testing::random_offer(8, Reveal::kLogits, exec_of(kind, 4, 1));
+    offer.max_prepared = 3;
     ServerOptions options;
     options.max_sessions = 16;
     Server server(offer, options, [](const std::string&) {});
