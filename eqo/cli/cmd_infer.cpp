@@ -193,6 +193,8 @@ void add_infer(CLI::App& app, Session& session) {
   auto* cmd = app.add_subcommand("infer", "Classify pictures privately with a server's model");
   auto args = std::make_shared<Args>();
   add_input_flags(*cmd, args->inputs);
+  cmd->get_option("images")->description(
+      "PNG, JPEG or BMP files; - takes their names from standard input, one a line, and prepares while there is none");
   cmd->add_option("--server", args->server, "HOST:PORT")->required();
   cmd->add_option("--ca", args->tls.ca_file, "The server must show a certificate of this CA (PEM)");
   cmd->add_option("--cert", args->tls.cert_file, "Our certificate (PEM)");
