@@ -342,12 +342,18 @@ ConvLayoutChoice choose_conv_layout(const ConvShape& shape, const HeSizes& sizes
       }
       return at->second;
     };
+    HeParams least;  // no k has narrower messages
+    least.ring_bits = sizes.ring_bits;
+    least.degree = degree;
+    least.modulus_bits = std::max(sizes.min_modulus_bits, kMinModulusBits);
     for_each_tiling(shape, degree, [&](const ConvTiling& t, const ChunkCounts& n) {
+      // The answers' size is the same for any parameters. Most tilings lose without a look at theirs.
+      const std::uint64_t answers =
+          n.tiles * n.outputs * he_answer_bytes(least, 0) + packed_bytes(u64(shape.out().size()), least.kept_bits());
+      const std::uint64_t whole = t.outputs == 1 ? 0 : n.tiles * he_inputs_bytes(least, n.channels);
+      if (answers + whole >= best.bytes) return;
       const std::optional<HeParams>& p = params(t.outputs);
       if (!p) return;
-      const std::uint64_t answers =
-          n.tiles * n.outputs * he_answer_bytes(*p, 0) + packed_bytes(u64(shape.out().size()), p->kept_bits());
-      if (answers >= best.bytes) return;
       std::uint64_t bytes = answers;
       if (t.outputs == 1) {  // perhaps short ciphertexts
         const ConvLayout layout(shape, degree, t);

@@ -15,7 +15,6 @@ namespace {
 
 constexpr unsigned kPrimeBits = 31;  // the widest prime that the kernels take
 constexpr std::uint64_t kMaxWeight = (1U << 23) - 1;
-constexpr unsigned kMinModulusBits = 48;
 constexpr unsigned kDistanceBits = 40;  // F = 2^(40 + u) * B
 constexpr std::uint64_t kMaxWeightSum = std::uint64_t{1} << 44;
 
@@ -66,8 +65,10 @@ std::uint64_t bounded_product(std::uint64_t a, std::uint64_t b) {
 
 // 12 sigma * sqrt(2N/3) = sqrt(1474.56 * 2N/3) = sqrt(983.04 * N), rounded up.
 std::uint64_t zero_encryption_noise(std::size_t degree) {
-  std::uint64_t root = 0;
-  while (root * root * 100 < std::uint64_t{98304} * degree) ++root;
+  const std::uint64_t square = std::uint64_t{98304} * degree;  // of ten times it
+  auto root = static_cast<std::uint64_t>(std::sqrt(static_cast<double>(square)) / 10);
+  while (root > 0 && (root - 1) * (root - 1) * 100 >= square) --root;
+  while (root * root * 100 < square) ++root;
   return root;
 }
 

@@ -31,6 +31,8 @@ namespace eqo {
 // Source of the whole construction: Huang, Lu, Hong, Ding, "Cheetah", USENIX Security 2022, section 3 and appendix; the
 // flooding, which Cheetah replaces by a shorter argument, and exact l-bit results are ours.
 
+inline constexpr unsigned kMinModulusBits = 48;
+
 struct HeSizes {
   unsigned ring_bits = 0;            // l: 2..32
   std::uint64_t folded_outputs = 1;  // k: output channels in one result polynomial
