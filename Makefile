@@ -16,6 +16,7 @@ build:
 	@ln -sf release/eqo/cli/eqo build/eqo
 
 test: build
+	@scripts/install-deps.sh browser || echo "No chromium: the test of the HTML reports is skipped." >&2
 	@ctest --preset release -j $(TEST_JOBS)
 
 demo: build

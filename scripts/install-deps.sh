@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build, the tests and the demo need from Debian's packages; does nothing when all is there.
-# Usage: install-deps.sh [build|test|train|lint|bench]...
+# Usage: install-deps.sh [build|test|train|lint|bench|browser]...
 set -euo pipefail
 
 declare -A groups=(
@@ -10,6 +10,7 @@ declare -A groups=(
   [train]="libtorch-dev"
   [test]="libgtest-dev libgmock-dev openssl libjxl-tools python3"
   [bench]="libbenchmark-dev"
+  [browser]="chromium"
   [lint]="clang-format clang-tidy"
 )
 

@@ -3,40 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <nlohmann/json.hpp>
+#include <random>
 
+#include "eqo/cli/bench_process.h"
 #include "eqo/core/error.h"
 #include "eqo/model/model_io.h"
 #include "eqo/model/quantize.h"
 #include "eqo/net/handshake.h"
 #include "eqo/planner/plan_cost.h"
 #include "eqo/planner/run_report.h"
-#include "eqo/runtime/child.h"
 #include "eqo/runtime/local.h"
 
 namespace eqo::cli {
 namespace {
-
-// The bytes that `work` returns in a process of its own.
-template <typename Container>
-Container in_child(const std::function<Container()>& work) {
-  Child child([&](const Child::Pipe& pipe) {
-    const Container result = work();
-    const std::uint64_t size = result.size();
-    pipe.write(std::as_bytes(std::span(&size, 1)));
-    pipe.write(std::as_bytes(std::span(result.data(), result.size())));
-  });
-  std::uint64_t size = 0;
-  Container result;
-  if (child.read(std::as_writable_bytes(std::span(&size, 1)))) {
-    result.resize(size);
-    if (!child.read(std::as_writable_bytes(std::span(result.data(), result.size())))) result.clear();
-  }
-  child.finish();
-  if (result.empty()) throw internal_error("a process ended without a word");
-  return result;
-}
 
 const WorkRates& rates_of(const BenchRates& rates, const OtOptions& ot) {
   if (ot.kind == OtKind::kSilent) return rates.silent;
@@ -45,23 +25,14 @@ const WorkRates& rates_of(const BenchRates& rates, const OtOptions& ot) {
 
 nlohmann::json planned(const Offer& offer, const BenchRates& rates, const std::optional<LinkSpec>& network) {
   const PublicPlan& plan = offer.model.plan;
-  const auto by_party = handshake_bytes(offer.plan_bytes.size(), kExecOptionsBytes);
-  const Cost handshake{{by_party[0], by_party[1]}, kHandshakeFlights, {}};
-  const LinkSpec link = network.value_or(LinkSpec{});
-  SessionPlan session(plan, offer.exec, {false, &link, &rates_of(rates, offer.exec.ot)});
-  const RunReport report = planned_report(plan, session.next(1), handshake);
+  const RunReport report = planned_run(offer, rates, network);
   const Bytes exec = serialize(offer.exec);
   std::string program = describe(plan);
   for (const std::byte b : exec) program += fmt::format(" {}", std::to_integer<int>(b));
-  return {
-      {"setup_bytes", report.setup_bytes},
-      {"online_bytes", report.online_bytes},
-      {"setup_flights", report.setup_flights},
-      {"online_flights", report.online_flights},
-      {"setup_seconds", report.setup_seconds + link.round_trip_seconds / 2 * static_cast<double>(handshake.flights)},
-      {"online_seconds", report.online_seconds},
-      {"memory", estimated_memory(plan, offer.exec, 1)},
-      {"program", program}};
+  return {{"setup_bytes", report.setup_bytes},     {"online_bytes", report.online_bytes},
+          {"setup_flights", report.setup_flights}, {"online_flights", report.online_flights},
+          {"setup_seconds", report.setup_seconds}, {"online_seconds", report.online_seconds},
+          {"memory", report.peak_rss_bytes},       {"program", program}};
 }
 
 // The runs, into `result`.
@@ -100,6 +71,44 @@ double median(std::vector<double> values) {
 }
 
 }  // namespace
+
+RunReport planned_run(const Offer& offer, const BenchRates& rates, const std::optional<LinkSpec>& network) {
+  const PublicPlan& plan = offer.model.plan;
+  const auto by_party = handshake_bytes(offer.plan_bytes.size(), kExecOptionsBytes);
+  const Cost handshake{{by_party[0], by_party[1]}, kHandshakeFlights, {}};
+  const LinkSpec link = network.value_or(LinkSpec{});
+  SessionPlan session(plan, offer.exec, {false, &link, &rates_of(rates, offer.exec.ot)});
+  RunReport report = planned_report(plan, session.next(1), handshake);
+  report.setup_seconds += link.round_trip_seconds / 2 * static_cast<double>(handshake.flights);
+  report.peak_rss_bytes = estimated_memory(plan, offer.exec, 1);
+  return report;
+}
+
+BenchImages random_images(const Shape& shape, std::size_t count, std::uint64_t seed) {
+  std::mt19937_64 random(seed);  // its sequence is the standard's: the same images everywhere
+  const auto fill = [&](std::vector<float>& values, std::size_t n) {
+    values.resize(n);
+    for (float& v : values) v = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 * 4.7 - 2.1);
+  };
+  BenchImages images;
+  images.count = count == 0 ? kBenchImages : count;
+  const auto size = static_cast<std::size_t>(shape.size());
+  fill(images.calibration, images.count * size);
+  fill(images.question, size);
+  return images;
+}
+
+BenchImages images_of(const Dataset& data, std::size_t count, const Preprocess& preprocess) {
+  BenchImages images;
+  images.count = std::min(count == 0 ? kBenchImages : count, data.size());
+  if (images.count == 0) throw data_error("there are no calibration images");
+  for (std::size_t i = 0; i < images.count; ++i) {
+    const std::vector<float> x = data.input(i, preprocess);
+    images.calibration.insert(images.calibration.end(), x.begin(), x.end());
+  }
+  images.question = data.input(0, preprocess);
+  return images;
+}
 
 Bytes quantized_bytes(const FloatGraph& graph, const BenchImages& images, const QuantizeOptions& options) {
   return in_child<Bytes>([&] { return serialize_model(quantize(graph, images.calibration, images.count, options)); });

@@ -6,8 +6,10 @@
 
 #include "eqo/cli/bench_variants.h"
 #include "eqo/core/secret.h"
+#include "eqo/data/dataset.h"
 #include "eqo/importer/float_graph.h"
 #include "eqo/net/simulated_link.h"
+#include "eqo/planner/run_report.h"
 #include "eqo/planner/work_rates.h"
 #include "eqo/quantizer/quantizer.h"
 
@@ -22,6 +24,10 @@ struct BenchImages {
   std::size_t count = 0;
   std::vector<float> question;  // one more
 };
+inline constexpr std::size_t kBenchImages = 8;
+// Seeded random ones over the range of normalized pixels, or the first of a data set; count 0: kBenchImages.
+BenchImages random_images(const Shape& shape, std::size_t count, std::uint64_t seed);
+BenchImages images_of(const Dataset& data, std::size_t count, const Preprocess& preprocess);
 
 // serialize_model() of the network, quantized. Wiped by its type.
 Bytes quantized_bytes(const FloatGraph& graph, const BenchImages& images, const QuantizeOptions& options);
@@ -31,6 +37,9 @@ struct BenchRates {
   WorkRates silent, softspoken, iknp;
 };
 BenchRates bench_rates();
+
+// A session with one image as it is planned: exact bytes and flights, estimated seconds and memory.
+RunReport planned_run(const Offer& offer, const BenchRates& rates, const std::optional<LinkSpec>& network);
 
 struct MeasureOptions {
   std::optional<LinkSpec> network;

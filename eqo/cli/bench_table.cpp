@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "eqo/cli/csv.h"
+
 namespace eqo::cli {
 namespace {
 
@@ -31,12 +33,6 @@ void each(const std::vector<AblationRow>& rows, const F& row) {
     if (full == nullptr || r.network != full->network) full = &r;
     row(r, full->cost);
   }
-}
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
 }
 
 }  // namespace
@@ -82,9 +78,10 @@ std::string ablation_csv(const std::vector<AblationRow>& rows) {
     const Measurement& m = r.cost;
     const std::string measured = m.runs.empty() ? "," : fmt::format("{:.4f},{:.4f}", m.median.setup, m.median.online);
     const char* verified = m.runs.empty() ? "" : m.verified() ? "true" : "false";
-    out += fmt::format("{},{},{},{},{},{},{},{},{:.4f},{:.4f},{},{},{}\n", quoted(r.network), quoted(r.variant.group),
-                       quoted(r.variant.name), r.effect, m.setup_bytes, m.online_bytes, m.setup_flights,
-                       m.online_flights, m.planned.setup, m.planned.online, measured, m.peak_rss_bytes, verified);
+    out += fmt::format("{},{},{},{},{},{},{},{},{:.4f},{:.4f},{},{},{}\n", csv_quoted(r.network),
+                       csv_quoted(r.variant.group), csv_quoted(r.variant.name), r.effect, m.setup_bytes, m.online_bytes,
+                       m.setup_flights, m.online_flights, m.planned.setup, m.planned.online, measured, m.peak_rss_bytes,
+                       verified);
   }
   return out;
 }

@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <sstream>
 #include <thread>
 
@@ -32,8 +31,6 @@ struct Args {
   MeasureOptions measure;
   bool no_run = false;
 };
-
-constexpr std::size_t kRandomImages = 8;
 
 struct Subject {
   std::string name;
@@ -64,31 +61,11 @@ std::vector<Subject> subjects(const Args& args) {
   return list;
 }
 
-// Of the data, or seeded random ones over the range of normalized pixels.
+// Of the data, or random ones.
 BenchImages images_for(const Args& args, const FloatGraph& graph, const Preprocess& preprocess) {
-  BenchImages images;
-  const std::size_t wanted = args.quantize.calibration_images;
-  if (!args.calibration.empty()) {
-    const auto data = open_dataset(args.calibration, Split::kTrain);
-    images.count = std::min(wanted == 0 ? kRandomImages : wanted, data->size());
-    if (images.count == 0) throw data_error("there are no calibration images");
-    for (std::size_t i = 0; i < images.count; ++i) {
-      const std::vector<float> x = data->input(i, preprocess);
-      images.calibration.insert(images.calibration.end(), x.begin(), x.end());
-    }
-    images.question = data->input(0, preprocess);
-    return images;
-  }
-  images.count = wanted == 0 ? kRandomImages : wanted;
-  std::mt19937_64 random(args.quantize.seed);  // its sequence is the standard's: the same images everywhere
-  const auto fill = [&](std::vector<float>& values, std::size_t n) {
-    values.resize(n);
-    for (float& v : values) v = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 * 4.7 - 2.1);
-  };
-  const auto size = static_cast<std::size_t>(graph.input_shape().size());
-  fill(images.calibration, images.count * size);
-  fill(images.question, size);
-  return images;
+  const std::size_t count = args.quantize.calibration_images;
+  return args.calibration.empty() ? random_images(graph.input_shape(), count, args.quantize.seed)
+                                  : images_of(*open_dataset(args.calibration, Split::kTrain), count, preprocess);
 }
 
 bool same_costs(const Measurement& a, const Measurement& b) {
@@ -198,6 +175,7 @@ void add_bench(CLI::App& app, Session& session) {
   auto* cmd = app.add_subcommand("bench", "Comparisons of whole runs");
   cmd->require_subcommand(1);
   add_ablation(*cmd, session);
+  add_compare(*cmd, session);
 }
 
 }  // namespace eqo::cli

@@ -8,6 +8,7 @@
 #include "eqo/cli/exec_flags.h"
 #include "eqo/cli/inputs.h"
 #include "eqo/cli/report.h"
+#include "eqo/cli/run_page.h"
 #include "eqo/core/error.h"
 #include "eqo/runtime/local.h"
 
@@ -15,7 +16,7 @@ namespace eqo::cli {
 namespace {
 
 struct Args {
-  std::string model, network;
+  std::string model, network, report;
   InputFlags inputs;
   ExecFlags exec;
   LocalOptions options;
@@ -49,6 +50,8 @@ void local_command(const Output& out, const Args& args) {
                           {"all_prepared_bytes", result.client.prepared_bytes},
                           {"all_prepared_seconds", result.client.prepared_seconds},
                           {"all_batches_seconds", result.client.online_seconds}};
+  write_run_report(args.report, {args.model, args.exec.framework, args.network, true, args.options.batch}, plan,
+                   document);
   const std::optional<Error> failure = verification_error(answers);
   if (result.difference) {
     const std::string where = result.difference->to_string(plan);
@@ -89,6 +92,7 @@ void add_local(CLI::App& app, Session& session) {
   add_prepare_flag(*cmd, args->options.prepare, kPrepareHelp);
   cmd->add_flag("--verify", args->options.verify, "Compare every step with the twin");
   cmd->add_flag("--steps", args->steps, "Costs of each step instead of each kind of step");
+  add_report_flag(*cmd, args->report);
   cmd->callback([&session, args] { session.action = [&session, args] { local_command(session.output, *args); }; });
 }
 

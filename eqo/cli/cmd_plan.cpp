@@ -7,6 +7,7 @@
 #include "eqo/cli/command.h"
 #include "eqo/cli/exec_flags.h"
 #include "eqo/cli/report.h"
+#include "eqo/cli/run_page.h"
 #include "eqo/net/handshake.h"
 #include "eqo/planner/plan_cost.h"
 #include "eqo/runtime/session.h"
@@ -15,7 +16,7 @@ namespace eqo::cli {
 namespace {
 
 struct Args {
-  std::string model, network;
+  std::string model, network, report;
   ExecFlags exec;
   std::uint32_t batch = 1, prepare = 0;
   bool steps = false, passes = false;
@@ -66,16 +67,18 @@ void plan_command(const Output& out, const Args& args) {
     further_prepared_seconds += cost.prepared_seconds / kFurtherBatches;
   }
 
-  out.document({{"model", args.model},
-                {"batch", args.batch},
-                {"communication", communication_json(report)},
-                {"further_batches",
-                 {{"mean_online_bytes", further_bytes},
-                  {"mean_seconds", further_seconds},
-                  {"mean_prepared_bytes", further_prepared_bytes},
-                  {"mean_prepared_seconds", further_prepared_seconds}}},
-                {"seconds", seconds_json(report)},
-                {"peak_rss_bytes", report.peak_rss_bytes}});
+  const nlohmann::json document{{"model", args.model},
+                                {"batch", args.batch},
+                                {"communication", communication_json(report)},
+                                {"further_batches",
+                                 {{"mean_online_bytes", further_bytes},
+                                  {"mean_seconds", further_seconds},
+                                  {"mean_prepared_bytes", further_prepared_bytes},
+                                  {"mean_prepared_seconds", further_prepared_seconds}}},
+                                {"seconds", seconds_json(report)},
+                                {"peak_rss_bytes", report.peak_rss_bytes}};
+  write_run_report(args.report, {args.model, args.exec.framework, args.network, false, args.batch}, plan, document);
+  out.document(document);
   if (args.steps) {
     print_by_step(out, report);
   } else {
@@ -102,6 +105,7 @@ void add_plan(CLI::App& app, Session& session) {
   add_prepare_flag(*cmd, args->prepare, kPrepareHelp);
   cmd->add_flag("--steps", args->steps, "One row a step instead of one a kind of step");
   cmd->add_flag("--passes", args->passes, "Print the graph before and after each pass");
+  add_report_flag(*cmd, args->report);
   cmd->callback([&session, args] { session.action = [&session, args] { plan_command(session.output, *args); }; });
 }
 

@@ -29,6 +29,7 @@ void add_serve(CLI::App& app, Session& session);
 void add_infer(CLI::App& app, Session& session);
 void add_local(CLI::App& app, Session& session);
 void add_bench(CLI::App& app, Session& session);
+void add_compare(CLI::App& bench, Session& session);  // of add_bench
 void add_inspect(CLI::App& app, Session& session);
 void add_completion(CLI::App& app, Session& session);
 

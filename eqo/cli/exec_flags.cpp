@@ -76,6 +76,11 @@ void add_exec_flags(CLI::App& cmd, ExecFlags& flags) {
 
 Offer load_offer(const std::string& path, const ExecFlags& flags, const std::optional<LinkSpec>& network,
                  const PassObserver& observer) {
+  return prepare_offer(load_model(path), flags, network, observer);
+}
+
+Offer prepare_offer(Model model, const ExecFlags& flags, const std::optional<LinkSpec>& network,
+                    const PassObserver& observer) {
   const std::optional<LinkSpec> link = flags.optimize_for.empty() ? network : parse_network(flags.optimize_for);
   const std::optional<OtKind> kind = forced_ot(flags.ot);
   ExecOptions exec = flags.options;
@@ -85,7 +90,6 @@ Offer load_offer(const std::string& path, const ExecFlags& flags, const std::opt
     exec.ot = {.kind = OtKind::kSoftSpoken, .softspoken_k = 1};
     exec.prefetch = 0;
   }
-  Model model = load_model(path);
   const Digest digest = model_digest(model);
   const ProductOptions products = flags.products.options();
   if (products.kind != Products::kOt && exec.framework != Framework::kEqo)

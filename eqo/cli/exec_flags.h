@@ -36,6 +36,9 @@ void add_exec_flags(CLI::App& cmd, ExecFlags& flags);
 // `network`, the link that is simulated or predicted.
 Offer load_offer(const std::string& path, const ExecFlags& flags, const std::optional<LinkSpec>& network,
                  const PassObserver& observer = {});
+// The same for a model that is there already.
+Offer prepare_offer(Model model, const ExecFlags& flags, const std::optional<LinkSpec>& network,
+                    const PassObserver& observer = {});
 
 // --network lan|wan|BITS_PER_S,RTT; empty: none.
 void add_network_flag(CLI::App& cmd, std::string& text);

@@ -1,0 +1,132 @@
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+#include "e2e/support.h"
+
+// HTML reports and `eqo bench compare`. How reports look in a browser: tests/report.
+namespace eqo::e2e {
+namespace {
+
+using nlohmann::json;
+
+// The data of the page's charts.
+json charts_of(const std::string& html) {
+  const std::string mark = "id=\"charts\">";
+  const std::size_t begin = html.find(mark);
+  if (begin == std::string::npos) return {};
+  const std::size_t at = begin + mark.size();
+  return json::parse(html.substr(at, html.find("</script>", at) - at));
+}
+
+double sum(const json& chart) {
+  double total = 0;
+  for (const json& series : chart.at("series"))
+    for (const json& value : series.at("values")) total += value.get<double>();
+  return total;
+}
+
+// Bytes by kind, bytes by layer, the time line, flights: all add up to what the JSON says.
+void expect_run_report(const std::string& html, const json& document) {
+  const json charts = charts_of(html);
+  ASSERT_EQ(charts.size(), 4U);
+  const json& c = document["communication"];
+  EXPECT_EQ(sum(charts[0]), c["total_bytes"]);
+  EXPECT_EQ(sum(charts[1]), c["total_bytes"]);
+  EXPECT_EQ(sum(charts[3]), c["flights"]);
+  double seconds = 0, planned = 0;
+  for (const json& series : charts[2]["series"])
+    for (const json& span : series["spans"]) seconds += span[2].get<double>() - span[1].get<double>();
+  for (const json& layer : c["layers"]) planned += layer["seconds"].get<double>();
+  EXPECT_NEAR(seconds, planned, 1e-6);
+  for (const json& layer : c["layers"]) EXPECT_NE(html.find(layer["name"].get<std::string>()), std::string::npos);
+}
+
+TEST(Report, OfAPlanAndOfARun) {
+  const Folder folder;
+  const std::string model = small_model(folder), file = folder / "r.html";
+  expect_run_report((run_json({"plan", model, "--report", file}), read_file(file)), run_json({"plan", model}));
+  const json run = run_json({"local", model, "--data", images(), "--index", "0,1", "--verify", "--report", file});
+  const std::string html = read_file(file);
+  expect_run_report(html, run);
+  EXPECT_NE(html.find("equal to the twin"), std::string::npos);
+  expect_error({"plan", model, "--report", folder / "absent/r.html"}, Category::kResource, "absent");
+}
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST(Compare, RunsEverySystem) {
+  const Folder folder;
+  const std::string csv = folder / "c.csv", html = folder / "c.html";
+  const json document = run_json({"bench", "compare", "--models", fixture("mobile_10.onnx"), "--networks", "loopback",
+                                  "--calib", images(), "--data", images(), "--csv", csv, "--report", html, "--quiet"});
+  EXPECT_EQ(document["left_out"], json::array());
+  std::set<std::string> frameworks;
+  for (const json& row : document["rows"]) {
+    SCOPED_TRACE(row["framework"]);
+    frameworks.insert(row["framework"]);
+    EXPECT_EQ(row["model"], "mobile_10.onnx");
+    EXPECT_EQ(row["network"], "loopback");
+    EXPECT_EQ(row["measured"], true);
+    EXPECT_EQ(row["verified"], true);
+    EXPECT_TRUE(row["weights"].is_number_integer() && row["activations"].is_number_integer());
+    const json& c = row["communication"];
+    EXPECT_EQ(c["total_bytes"], c["setup_bytes"].get<std::uint64_t>() + c["online_bytes"].get<std::uint64_t>());
+    EXPECT_GT(c["flights"], 0);
+    EXPECT_FALSE(c["layers"].empty());
+    EXPECT_GT(row["seconds"]["online"], 0);
+    EXPECT_GT(row["peak_rss_bytes"], 1 << 20);
+    EXPECT_TRUE(row["accuracy"] >= 0 && row["accuracy"] <= 1);
+  }
+  EXPECT_EQ(frameworks, (std::set<std::string>{"coinn", "copriv", "cryptflow2", "eqo", "eqo-paper", "sirnn"}));
+  const std::string table = read_file(csv);
+  ASSERT_EQ(lines(table), document["rows"].size() + 1);
+  std::istringstream in(table);
+  std::string header, first;
+  std::getline(in, header);
+  std::getline(in, first);
+  EXPECT_TRUE(header.starts_with("model,framework,weights,activations,"));
+  EXPECT_EQ(std::count(first.begin(), first.end(), ','), std::count(header.begin(), header.end(), ','));
+  EXPECT_EQ(charts_of(read_file(html)).size(), 5U);
+}
+
+TEST(Compare, PlansWhatIsTooLong) {
+  const Folder folder;
+  const Words compare{"bench", "compare", "--models", "minionn", "--frameworks", "sirnn,eqo", "--quiet"};
+  const json planned = run_json(compare + Words{"--plan-only", "--networks", "loopback,wan"});
+  ASSERT_GE(planned["rows"].size(), 4U);
+  for (const json& row : planned["rows"]) {
+    EXPECT_EQ(row["measured"], false);
+    EXPECT_TRUE(row["verified"].is_null());
+    EXPECT_GT(row["seconds"]["online"], 0);
+  }
+  const json limited = run_json(compare + Words{"--max-seconds", "0", "--networks", "100M:20ms", "--weights", "3"});
+  for (const json& row : limited["rows"]) {
+    EXPECT_EQ(row["weights"], 3);
+    EXPECT_EQ(row["measured"], false);
+    EXPECT_NE(row["note"].get<std::string>().find("would take"), std::string::npos);
+  }
+}
+
+TEST(Compare, AModelOfOnesOwn) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  const json document = run_json({"bench", "compare", "--models", model, "--networks", "loopback", "--plan-only",
+                                  "--quiet", "--frameworks", "eqo"});
+  ASSERT_FALSE(document["rows"].empty());
+  EXPECT_TRUE(document["rows"][0]["weights"].is_null());
+  EXPECT_EQ(document["rows"].back()["communication"], run_json({"plan", model})["communication"]);
+}
+
+TEST(Compare, Errors) {
+  expect_error({"bench", "compare", "--models", "nonsense"}, Category::kUsage, "nonsense");
+  expect_error({"bench", "compare", "--models", "absent.onnx"}, Category::kModel, "absent");
+  expect_error({"bench", "compare", "--models", "absent.eqo"}, Category::kModel, "absent");
+  expect_error({"bench", "compare", "--networks", "fast"}, Category::kUsage);
+  expect_error({"bench", "compare", "--frameworks", "delphi"}, Category::kUsage);
+}
+
+}  // namespace
+}  // namespace eqo::e2e
