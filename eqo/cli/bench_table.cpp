@@ -15,12 +15,14 @@ double total(const RunSeconds& s) { return s.setup + s.online; }
 double seconds_of(const Measurement& m) { return total(m.runs.empty() ? m.planned : m.median); }
 
 struct Ratios {
-  double setup_bytes, online_bytes, flights, seconds;
+  double setup_bytes, online_bytes, bytes, flights, seconds;
 };
 Ratios ratios(const Measurement& m, const Measurement& full) {
   const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0; };
   return {ratio(static_cast<double>(m.setup_bytes), static_cast<double>(full.setup_bytes)),
           ratio(static_cast<double>(m.online_bytes), static_cast<double>(full.online_bytes)),
+          ratio(static_cast<double>(m.setup_bytes + m.online_bytes),
+                static_cast<double>(full.setup_bytes + full.online_bytes)),
           ratio(static_cast<double>(m.online_flights), static_cast<double>(full.online_flights)),
           ratio(seconds_of(m), seconds_of(full))};
 }
@@ -57,6 +59,7 @@ nlohmann::json ablation_json(const std::vector<AblationRow>& rows) {
                        {"ratio",
                         {{"setup_bytes", x.setup_bytes},
                          {"online_bytes", x.online_bytes},
+                         {"bytes", x.bytes},
                          {"flights", x.flights},
                          {"seconds", x.seconds}}}};
     if (!m.runs.empty()) {

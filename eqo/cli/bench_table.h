@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "eqo/cli/bench_measure.h"
+#include "eqo/report/page.h"
 
 namespace eqo::cli {
 
@@ -18,5 +19,7 @@ struct AblationRow {
 nlohmann::json ablation_json(const std::vector<AblationRow>& rows);
 std::string ablation_csv(const std::vector<AblationRow>& rows);
 std::string ablation_markdown(const std::vector<AblationRow>& rows);
+// The report. `document`: the command's JSON.
+Page ablation_page(const nlohmann::json& document);
 
 }  // namespace eqo::cli

@@ -14,6 +14,7 @@
 #include "eqo/cli/exec_flags.h"
 #include "eqo/cli/preprocess_flags.h"
 #include "eqo/cli/progress.h"
+#include "eqo/cli/run_page.h"
 #include "eqo/core/error.h"
 #include "eqo/data/dataset.h"
 #include "eqo/importer/atomic_file.h"
@@ -24,7 +25,7 @@ namespace eqo::cli {
 namespace {
 
 struct Args {
-  std::string model, zoo, calibration, network, csv, markdown;
+  std::string model, zoo, calibration, network, csv, markdown, report;
   ZooOptions zoo_options;
   PreprocessFlags preprocess;
   QuantizeOptions quantize;
@@ -76,6 +77,8 @@ void ablation_command(const Output& out, const Args& args) {
   MeasureOptions options = args.measure;
   options.network = parse_network(args.network);
   if (args.no_run) options.runs = 0;
+  for (const std::string& file : {args.csv, args.markdown, args.report})
+    if (!file.empty()) check_can_write(file);
   const std::vector<Subject> list = subjects(args);
   const std::vector<Variant> variants = ablation_variants();
   const BenchRates rates = bench_rates();
@@ -119,6 +122,7 @@ void ablation_command(const Output& out, const Args& args) {
                           {"network", args.network},
                           {"runs", options.runs},
                           {"random_calibration", random}};
+  if (!args.report.empty()) write_file_atomically(args.report, to_html(ablation_page(document)));
   if (failure) document["error"] = error_json(*failure);
   out.document(document);
   if (failure && out.json) throw *failure;
@@ -165,6 +169,7 @@ void add_ablation(CLI::App& bench, Session& session) {
   cmd->add_flag("--no-run", args->no_run, "Only what is known before a run: exact bytes and flights");
   cmd->add_option("--csv", args->csv, "Also write the table to this file");
   cmd->add_option("--markdown", args->markdown, "Also write the table to this file");
+  add_report_flag(*cmd, args->report);
   add_preprocess_flags(*cmd, args->preprocess);
   cmd->callback([&session, args] { session.action = [&session, args] { ablation_command(session.output, *args); }; });
 }

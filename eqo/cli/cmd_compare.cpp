@@ -12,6 +12,7 @@
 #include "eqo/cli/bench_process.h"
 #include "eqo/cli/command.h"
 #include "eqo/cli/compare.h"
+#include "eqo/cli/compare_table.h"
 #include "eqo/cli/preprocess_flags.h"
 #include "eqo/cli/progress.h"
 #include "eqo/cli/run_page.h"
@@ -44,7 +45,7 @@ struct Args {
 // A network of the zoo or a file: with weights in floating point, to be quantized for each system, or as it is.
 class Subject {
  public:
-  Subject(const std::string& name, const Args& args) : name_(std::filesystem::path(name).filename().string()) {
+  Subject(const std::string& name, const std::string& shown, const Args& args) : name_(shown) {
     const std::vector<std::string> zoo = zoo_names();
     if (name.ends_with(".eqo")) {
       quantized_ = in_child<Bytes>([&] { return serialize_model(load_model(name)); });
@@ -124,13 +125,35 @@ double accuracy_of(const Bytes& model, const Args& args) {
   return json::parse(text);
 }
 
+// Without those that are there twice.
+std::vector<std::string> unique(const std::vector<std::string>& names) {
+  std::vector<std::string> list;
+  for (const std::string& name : names)
+    if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
+  return list;
+}
+
+std::vector<Subject> subjects_of(const Args& args) {
+  const auto file_name = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
+  const std::vector<std::string> models = unique(args.models);
+  std::vector<Subject> subjects;
+  subjects.reserve(models.size());
+  for (const std::string& model : models) {
+    const auto alike = std::count_if(models.begin(), models.end(),
+                                     [&](const std::string& other) { return file_name(other) == file_name(model); });
+    subjects.emplace_back(model, alike == 1 ? file_name(model) : model, args);
+  }
+  return subjects;
+}
+
 void compare_command(const Output& out, const Args& args) {
-  for (const std::string& network : args.networks) compare_link(network);
+  const std::vector<std::string> networks = unique(args.networks);
+  for (const std::string& network : networks) compare_link(network);
+  for (const std::string& file : {args.csv, args.report})
+    if (!file.empty()) check_can_write(file);
   CompareOptions options = args.options;
   options.max_memory_bytes = args.max_memory_mib << 20;
-  std::vector<Subject> subjects;
-  subjects.reserve(args.models.size());
-  for (const std::string& name : args.models) subjects.emplace_back(name, args);
+  std::vector<Subject> subjects = subjects_of(args);
   const BenchRates rates = bench_rates();
 
   json rows = json::array(), left_out = json::array();
@@ -143,13 +166,19 @@ void compare_command(const Output& out, const Args& args) {
       const std::string framework(framework_name(setting.framework));
       progress.update(done++, all, subject.name() + ", " + framework);
       const Bytes& model = subject.model(setting);
-      json its = compare_rows(subject.name(), model, setting, subject.question(), args.networks, rates, options);
+      const bool judged = !args.data.empty() && !subject.zoo();  // random weights have no accuracy
+      const double accuracy = judged ? accuracy_of(model, args) : 0;
+      json its;
+      try {
+        its = compare_rows(subject.name(), model, setting, subject.question(), networks, rates, options);
+      } catch (const Error& e) {  // the other rows are still worth having
+        its = {{"left_out", one_line(e.what())}};
+        if (!failure) failure = Error(e.category(), fmt::format("{} as {}: {}", subject.name(), framework, e.what()));
+      }
       if (its.is_object()) {
         left_out.push_back({{"model", subject.name()}, {"framework", framework}, {"reason", its["left_out"]}});
         continue;
       }
-      const bool judged = !args.data.empty() && !subject.zoo();  // random weights have no accuracy
-      const double accuracy = judged ? accuracy_of(model, args) : 0;
       for (json& row : its) {
         if (judged) row["accuracy"] = accuracy;
         if (row.contains("difference") && !failure)
@@ -160,9 +189,10 @@ void compare_command(const Output& out, const Args& args) {
     }
   }
 
-  json document{{"rows", rows}, {"left_out", left_out}, {"threads", options.threads}};
+  if (rows.empty() && !failure) failure = usage_error("no system of the list can run any of the models");
+  json document{{"rows", rows}, {"ratios", compare_ratios(rows)}, {"left_out", left_out}, {"threads", options.threads}};
   if (!args.csv.empty()) write_file_atomically(args.csv, compare_csv(rows));
-  if (!args.report.empty()) write_file_atomically(args.report, to_html(compare_page(document)));
+  if (!args.report.empty() && !rows.empty()) write_file_atomically(args.report, to_html(compare_page(document)));
   if (failure) document["error"] = error_json(*failure);
   out.document(document);
   for (const std::string& line : compare_text(rows)) out.text(line);

@@ -43,6 +43,11 @@ const std::vector<CompareSetting>& all_settings() {
   return list;
 }
 
+const char* conv_name(ConvChoice conv) {
+  if (conv == ConvChoice::kAuto) return "auto";
+  return conv == ConvChoice::kWinograd ? "winograd" : "direct";
+}
+
 struct Verified {
   std::vector<std::vector<std::int64_t>> outputs;
   std::string difference;
@@ -85,12 +90,14 @@ json rows_of(const std::string& name, const Bytes& model, const CompareSetting& 
              {"weights", setting.weights_bits == 0 ? json(nullptr) : json(setting.weights_bits)},
              {"activations", setting.activation_bits == 0 ? json(nullptr) : json(setting.activation_bits)},
              {"products", setting.products},
+             {"convolutions", setting.weights_bits == 0 ? json(nullptr) : json(conv_name(setting.conv))},
              {"fixed_point_bits", setting.fixed_point_bits == 0 ? json(nullptr) : json(setting.fixed_point_bits)},
              {"why", setting.why},
              {"network", network},
              {"measured", note.empty()},
              {"note", note},
-             {"verified", nullptr}};
+             {"verified", nullptr},
+             {"planned", {{"seconds", seconds_json(report)}, {"peak_rss_bytes", report.peak_rss_bytes}}}};
     if (note.empty()) {
       const std::vector<Word> image = quantize_image(offer.model.plan, question);
       LocalOptions local;

@@ -36,15 +36,14 @@ struct CompareOptions {
 // "loopback" (none), lan, wan, or BITS_PER_S:RTT. Throws usage_error.
 std::optional<LinkSpec> compare_link(std::string name);
 
-// Rows of one quantized model under one system, one a network: what it costs as
-// planned or, `measured`, as two processes really paid after a run in which every step was compared with the twin. A
-// system that cannot run the model gives one object with `left_out`, the reason, alone.
+// Rows of one quantized model under one system, one a network: what it costs as planned or, `measured`, as two
+// processes really paid after a run in which every step was compared with the twin. A system that cannot run the model
+// gives one object with `left_out`, the reason, alone.
 nlohmann::json compare_rows(const std::string& name, const Bytes& model, const CompareSetting& setting,
                             const std::vector<float>& question, const std::vector<std::string>& networks,
                             const BenchRates& rates, const CompareOptions& options);
 
-std::string compare_csv(const nlohmann::json& rows);
-std::vector<std::string> compare_text(const nlohmann::json& rows);
+// The report. `document`: the command's JSON, with at least one row.
 Page compare_page(const nlohmann::json& document);
 
 }  // namespace eqo::cli

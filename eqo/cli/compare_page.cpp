@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "eqo/cli/compare.h"
-#include "eqo/cli/csv.h"
-#include "eqo/cli/output.h"
+#include "eqo/cli/compare_table.h"
 #include "eqo/cli/run_page.h"
 #include "eqo/core/error.h"
 
@@ -14,71 +13,99 @@ namespace {
 
 using nlohmann::json;
 using Unit = Chart::Unit;
+using Kind = Chart::Kind;
 
-std::string label(const json& row) {
-  std::string text = row.at("framework");
-  if (!row["weights"].is_null()) text += fmt::format(" W{}A{}", row["weights"].dump(), row["activations"].dump());
-  if (!row["fixed_point_bits"].is_null()) text += fmt::format(", {} bits", row["fixed_point_bits"].dump());
-  if (row["products"] != "ot") text += ", HE";
-  return text;
+// How many times EQO's a row's measure is; empty where that can't be said.
+std::string times(const json& ratios, const json& row, const char* field) {
+  for (const json& r : ratios) {
+    if (r["model"] != row["model"] || r["network"] != row["network"]) continue;
+    for (const json& system : r["systems"])
+      if (system["label"] == row_label(row) && !system[field].is_null())
+        return figure(system[field].get<double>(), Unit::kRatio);
+  }
+  return {};
 }
 
-double total(const json& row) { return row["communication"]["total_bytes"]; }
-double total_seconds(const json& row) {
-  double sum = 0;
-  for (const json& part : row["seconds"]) sum += part.get<double>();
-  return sum;
-}
-
-std::vector<std::string> distinct(const json& rows, const char* field) {
-  std::vector<std::string> list;
-  for (const json& row : rows)
-    if (std::find(list.begin(), list.end(), row.at(field)) == list.end()) list.push_back(row.at(field));
-  return list;
-}
-
-std::string how(const json& row) {
-  if (!row["measured"].get<bool>()) return fmt::format("planned: {}", row["note"].get<std::string>());
-  return row["verified"].get<bool>() ? "measured, verified" : "measured, WRONG";
-}
-
-Section costs(const std::string& model, const json& rows) {
-  Bars kinds, phases, seconds, flights;
-  Table table{
-      {"system", "network", "setup", "online", "total", "flights", "setup s", "online s", "memory", ""}, {}, {1, 9}};
-  const std::string first = rows.front()["network"];
+// Bars of one network's rows: what its bytes are for, and what the row needs beside them.
+std::vector<Chart> charts_of_bytes(const json& rows) {
+  Bars kinds, phases, flights, memory;
   for (const json& row : rows) {
     const json& c = row["communication"];
-    const std::string name = label(row), network = row["network"];
-    if (network == first) {
-      for (const json& step : c["layers"])
-        if (step["bytes"] > 0) kinds.add(name, step["op"], step["bytes"]);
-      phases.add(name, "setup", c["setup_bytes"]);
-      if (c.value("prepared_bytes", 0.0) > 0) phases.add(name, "prepared", c["prepared_bytes"]);
-      phases.add(name, "online", c["online_bytes"]);
-      flights.add(name, "flights", c["flights"]);
-    }
-    seconds.add(name, row["measured"].get<bool>() ? network : network + ", planned", total_seconds(row));
-    table.rows.push_back({name, network, figure(c["setup_bytes"], Unit::kBytes),
-                          figure(c["online_bytes"], Unit::kBytes), figure(total(row), Unit::kBytes),
-                          figure(c["flights"], Unit::kCount),
-                          fmt::format("{:.2f}", row["seconds"]["setup"].get<double>()),
-                          fmt::format("{:.2f}", row["seconds"]["online"].get<double>()),
-                          fmt::format("{} MiB", row["peak_rss_bytes"].get<std::uint64_t>() >> 20), how(row)});
+    const std::string name = row_label(row);
+    for (const json& step : c["layers"])
+      if (step["bytes"] > 0) kinds.add(name, step["op"], step["bytes"]);
+    phases.add(name, "setup", c["setup_bytes"]);
+    phases.add(name, "online", c["online_bytes"]);
+    flights.add(name, "flights", c["flights"]);
+    memory.add(name, row["measured"].get<bool>() ? "measured" : "estimated", row["peak_rss_bytes"]);
   }
-  return {
-      model,
-      "One image in a session of its own, both directions, setup included. Bytes and flights are exact whether a row "
-      "is measured or planned; planned seconds and memory are estimates.",
-      {kinds.chart(Chart::Kind::kStacked, Unit::kBytes, model + ": bytes by kind of step"),
-       phases.chart(Chart::Kind::kStacked, Unit::kBytes, model + ": bytes by phase"),
-       seconds.chart(Chart::Kind::kGrouped, Unit::kSeconds, model + ": seconds, setup and online"),
-       flights.chart(Chart::Kind::kStacked, Unit::kCount, model + ": flights")},
-      table};
+  return {phases.chart(Kind::kStacked, Unit::kBytes, "Bytes by phase"),
+          kinds.chart(Kind::kStacked, Unit::kBytes, "Bytes by kind of step"),
+          flights.chart(Kind::kGrouped, Unit::kCount, "Flights"),
+          memory.chart(Kind::kGrouped, Unit::kBytes, "Peak memory of the larger party")};
+}
+
+// Bytes and seconds beside those of EQO as shipped.
+std::vector<Chart> charts_of_ratios(const json& ratios, const std::string& model) {
+  Bars bytes, seconds;
+  std::string base;
+  for (const json& r : ratios) {
+    if (r["model"] != model) continue;
+    base = r["base"];
+    for (const json& system : r["systems"]) {
+      if (system["label"] == r["base"]) continue;
+      bytes.add(system["label"], r["network"], system["bytes"]);
+      if (!system["seconds"].is_null()) seconds.add(system["label"], r["network"], system["seconds"]);
+    }
+  }
+  std::vector<Chart> charts;
+  if (!bytes.empty())
+    charts.push_back(bytes.chart(Kind::kRatios, Unit::kRatio, fmt::format("Bytes, times those of {}", base)));
+  if (!seconds.empty())
+    charts.push_back(seconds.chart(Kind::kRatios, Unit::kRatio, fmt::format("Seconds, times those of {}", base)));
+  return charts;
+}
+
+Chart seconds_over(const json& rows, const std::string& network) {
+  Bars bars;
+  for (const json& row : rows) {
+    const char* const state = row["measured"].get<bool>() ? "" : ", planned";
+    for (const char* const phase : {"setup", "online"})
+      bars.add(row_label(row), fmt::format("{}{}", phase, state), row["seconds"][phase]);
+  }
+  return bars.chart(Kind::kStacked, Unit::kSeconds, "Seconds over " + network);
+}
+
+Section costs(const std::string& model, const json& rows, const json& ratios) {
+  Table table{{"system", "network", "setup", "online", "total", "times EQO's", "flights", "setup s", "online s",
+               "times EQO's", "memory", ""},
+              {},
+              {1, 11}};
+  for (const json& row : rows) {
+    const json& c = row["communication"];
+    table.rows.push_back({row_label(row), row["network"], figure(c["setup_bytes"], Unit::kBytes),
+                          figure(c["online_bytes"], Unit::kBytes), figure(row_bytes(row), Unit::kBytes),
+                          times(ratios, row, "bytes"), figure(c["flights"], Unit::kCount),
+                          fmt::format("{:.2f}", row["seconds"]["setup"].get<double>()),
+                          fmt::format("{:.2f}", row["seconds"]["online"].get<double>()), times(ratios, row, "seconds"),
+                          fmt::format("{} MiB", row["peak_rss_bytes"].get<std::uint64_t>() >> 20), row_state(row)});
+  }
+  const std::vector<std::string> networks = distinct(rows, "network");
+  std::vector<Chart> charts = charts_of_bytes(rows_with(rows, "network", networks.front()));
+  std::vector<Chart> more = charts_of_ratios(ratios, model);
+  charts.insert(charts.begin() + 2, more.begin(), more.end());
+  for (const std::string& network : networks)
+    charts.push_back(seconds_over(rows_with(rows, "network", network), network));
+  return {model,
+          fmt::format("One image in a session of its own, both directions, setup included. Bytes and flights are exact "
+                      "whether a row is measured or planned; planned seconds and memory are estimates. Bytes, flights "
+                      "and memory in the charts are those over {}.",
+                      networks.front()),
+          charts, table};
 }
 
 Section accuracies(const json& rows) {
-  Chart chart{Chart::Kind::kPoints, Unit::kBytes, "Accuracy against bytes"};
+  Chart chart{Kind::kPoints, Unit::kBytes, "Accuracy against bytes"};
   chart.x_title = "bytes of one image, setup included";
   chart.y_title = "accuracy of the twin";
   Table table{{"model", "system", "bytes", "accuracy"}, {}, {1}};
@@ -90,90 +117,49 @@ Section accuracies(const json& rows) {
         std::find_if(chart.series.begin(), chart.series.end(), [&](const auto& s) { return s.name == model; });
     if (series == chart.series.end()) series = chart.series.insert(series, {model});
     const double accuracy = 100 * row["accuracy"].get<double>();
-    series->points.push_back({total(row), accuracy, label(row)});
-    table.rows.push_back({model, label(row), figure(total(row), Unit::kBytes), figure(accuracy, Unit::kPercent)});
+    series->points.push_back({row_bytes(row), accuracy, row_label(row)});
+    table.rows.push_back(
+        {model, row_label(row), figure(row_bytes(row), Unit::kBytes), figure(accuracy, Unit::kPercent)});
   }
   return {"Accuracy against bytes", "Of the quantized network's integer twin.", {chart}, table};
 }
 
-// EQO's fewest bytes for a model, and how many times that its nearest rival needs.
-Tile best(const std::string& model, const json& rows) {
+// The bytes of EQO as shipped, and how many times that its nearest rival needs over the same link.
+Tile headline(const std::string& model, const json& rows) {
   const json *eqo = nullptr, *rival = nullptr;
   for (const json& row : rows) {
-    const Framework f = parse_framework(row["framework"].get<std::string>()).value_or(Framework::kEqo);
-    const json*& least = is_peer(f) ? rival : eqo;
-    if (least == nullptr || total(row) < total(*least)) least = &row;
+    if (row["network"] != rows.front()["network"]) continue;
+    if (row["framework"] == "eqo" && eqo == nullptr) eqo = &row;
+    const auto framework = parse_framework(row["framework"].get<std::string>());
+    if (framework && is_peer(*framework) && (rival == nullptr || row_bytes(row) < row_bytes(*rival))) rival = &row;
   }
-  if (eqo == nullptr) return {model, figure(total(*rival), Unit::kBytes), label(*rival)};
-  return {model, figure(total(*eqo), Unit::kBytes),
-          rival == nullptr ? label(*eqo)
-                           : fmt::format("{}; the nearest other, {}, needs {:.1f} times that", label(*eqo),
-                                         label(*rival), total(*rival) / total(*eqo))};
-}
-
-json of_model(const json& rows, const std::string& model) {
-  json list = json::array();
-  for (const json& row : rows)
-    if (row["model"] == model) list.push_back(row);
-  return list;
+  const json& shown = eqo != nullptr ? *eqo : rival != nullptr ? *rival : rows.front();
+  std::string note = row_label(shown);
+  if (eqo != nullptr && rival != nullptr)
+    note += fmt::format("; the nearest other, {}, needs {:.1f} times that", row_label(*rival),
+                        row_bytes(*rival) / row_bytes(*eqo));
+  return {model, figure(row_bytes(shown), Unit::kBytes), note};
 }
 
 }  // namespace
 
-std::string compare_csv(const json& rows) {
-  std::string out =
-      "model,framework,weights,activations,fixed_point_bits,products,network,measured,verified,setup_bytes,"
-      "online_bytes,total_bytes,flights,setup_seconds,online_seconds,peak_rss_bytes,accuracy\n";
-  const auto cell = [](const json& value) { return value.is_null() ? std::string() : value.dump(); };
-  for (const json& row : rows) {
-    const json& c = row["communication"];
-    out += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{:.4f},{:.4f},{},{}\n", csv_quoted(row["model"]),
-                       csv_quoted(row["framework"]), cell(row["weights"]), cell(row["activations"]),
-                       cell(row["fixed_point_bits"]), csv_quoted(row["products"]), csv_quoted(row["network"]),
-                       cell(row["measured"]), cell(row["verified"]), cell(c["setup_bytes"]), cell(c["online_bytes"]),
-                       cell(c["total_bytes"]), cell(c["flights"]), row["seconds"]["setup"].get<double>(),
-                       row["seconds"]["online"].get<double>(), cell(row["peak_rss_bytes"]),
-                       row.contains("accuracy") ? row["accuracy"].dump() : "");
-  }
-  return out;
-}
-
-std::vector<std::string> compare_text(const json& rows) {
-  std::vector<std::string> lines;
-  for (const std::string& model : distinct(rows, "model")) {
-    if (!lines.empty()) lines.emplace_back();
-    lines.push_back(model);
-    lines.push_back(fmt::format("{:<26} {:<12} {:>11} {:>11} {:>8} {:>9} {:>9} {:>8}  {}", "system", "network", "setup",
-                                "online", "flights", "setup s", "online s", "MiB", ""));
-    for (const json& row : of_model(rows, model)) {
-      const json& c = row["communication"];
-      lines.push_back(fmt::format("{:<26} {:<12} {:>11} {:>11} {:>8} {:>9.2f} {:>9.2f} {:>8}  {}", label(row),
-                                  row["network"].get<std::string>(), figure(c["setup_bytes"], Unit::kBytes),
-                                  figure(c["online_bytes"], Unit::kBytes), c["flights"].dump(),
-                                  row["seconds"]["setup"].get<double>(), row["seconds"]["online"].get<double>(),
-                                  row["peak_rss_bytes"].get<std::uint64_t>() >> 20, how(row)));
-    }
-  }
-  return lines;
-}
-
 Page compare_page(const json& document) {
   const json& rows = document.at("rows");
+  const json& ratios = document.at("ratios");
   Page page{
       "Comparison of systems for private inference",
       "The same engine, channel and kernels run every system's plan and protocols, so that bytes and seconds can be "
       "compared."};
-  if (rows.empty()) throw usage_error("no system of the list can run any of the models", "see left_out of --json");
   for (const std::string& model : distinct(rows, "model")) {
-    const json its = of_model(rows, model);
-    page.tiles.push_back(best(model, its));
-    page.sections.push_back(costs(model, its));
+    const json its = rows_with(rows, "model", model);
+    page.tiles.push_back(headline(model, its));
+    page.sections.push_back(costs(model, its, ratios));
   }
   if (std::any_of(rows.begin(), rows.end(), [](const json& row) { return row.contains("accuracy"); }))
     page.sections.push_back(accuracies(rows));
   Table widths{{"system", "why these widths"}, {}, {1}};
   for (const json& row : rows) {
-    std::vector<std::string> line{label(row), row["why"]};
+    std::vector<std::string> line{row_label(row), row["why"]};
     if (std::find(widths.rows.begin(), widths.rows.end(), line) == widths.rows.end()) widths.rows.push_back(line);
   }
   page.sections.push_back({"The systems",

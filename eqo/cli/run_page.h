@@ -20,6 +20,7 @@ class Bars {
  public:
   void add(const std::string& label, const std::string& series, double value);
   Chart chart(Chart::Kind kind, Chart::Unit unit, std::string title) const;
+  bool empty() const { return labels_.empty(); }
   // A row a label: the value of each series, and their sum.
   Table table(const std::string& first, Chart::Unit unit) const;
 

@@ -55,25 +55,44 @@ class File {
   int fd_ = -1;
 };
 
+namespace fs = std::filesystem;
+
+// Something that exists and isn't a regular file: a pipe, /dev/null, a folder.
+bool written_directly(const std::string& path) {
+  std::error_code ec;
+  const fs::file_status status = fs::status(path, ec);
+  return fs::exists(status) && !fs::is_regular_file(status);
+}
+
+// Where the bytes end up: a link's end.
+std::string target_of(const std::string& path) {
+  std::error_code ec;
+  if (!fs::is_symlink(fs::symlink_status(path, ec))) return path;
+  const fs::path real = fs::weakly_canonical(path, ec);
+  return ec ? path : real.string();
+}
+
+std::string temporary_name(const std::string& target) {
+  return target + ".tmp" + std::to_string(std::random_device{}()) + std::to_string(std::random_device{}());
+}
+
 }  // namespace
 
-void write_file_atomically(const std::string& path, std::string_view bytes) {
-  namespace fs = std::filesystem;
+void check_can_write(const std::string& path) {
   std::error_code ec;
-  std::string target = path;
-  const fs::file_status status = fs::status(path, ec);
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
+  if (fs::is_directory(path, ec)) throw failure("can't write", path, EISDIR);
+  if (!written_directly(path)) File(temporary_name(target_of(path)), O_CREAT | O_EXCL, true).close(false);
+}
+
+void write_file_atomically(const std::string& path, std::string_view bytes) {
+  if (written_directly(path)) {
     File file(path, 0, false);
     file.write(bytes);
     file.close(false);
     return;
   }
-  if (fs::is_symlink(fs::symlink_status(path, ec))) {
-    const fs::path real = fs::weakly_canonical(path, ec);
-    if (!ec) target = real.string();
-  }
-  const std::string suffix = ".tmp" + std::to_string(std::random_device{}()) + std::to_string(std::random_device{}());
-  File file(target + suffix, O_CREAT | O_EXCL, true);
+  const std::string target = target_of(path);
+  File file(temporary_name(target), O_CREAT | O_EXCL, true);
   file.write(bytes);
   file.close(true);
   if (::rename(file.path().c_str(), target.c_str()) != 0) throw failure("can't write", target, errno);

@@ -10,4 +10,8 @@ namespace eqo {
 // Throws resource_error.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
+// Throws what write_file_atomically() would if the folder is missing or closed: before long work whose result goes to
+// `path`. Leaves everything as it is.
+void check_can_write(const std::string& path);
+
 }  // namespace eqo

@@ -57,6 +57,18 @@ TEST(AtomicFile, RefusesAMissingFolder) {
   }
 }
 
+TEST(AtomicFile, KnowsBeforeWhatWouldFail) {
+  const TempFolder folder;
+  testing::write_file(folder.file("a"), "old");
+  EXPECT_NO_THROW(check_can_write(folder.file("a")));
+  EXPECT_NO_THROW(check_can_write(folder.file("new")));
+  EXPECT_NO_THROW(check_can_write("/dev/null"));
+  EXPECT_THROW(check_can_write(folder.file("none/a")), Error);
+  EXPECT_THROW(check_can_write(folder.path()), Error);
+  EXPECT_EQ(testing::read_file(folder.file("a")), "old");
+  EXPECT_EQ(entries(folder), 1U);
+}
+
 TEST(AtomicFile, AFullDiskKeepsTheOldFile) {
   EXPECT_THROW(write_file_atomically("/dev/full", "x"), Error);
   const TempFolder folder;

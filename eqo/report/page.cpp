@@ -39,6 +39,8 @@ const char* kind_name(Chart::Kind kind) {
   switch (kind) {
     case Chart::Kind::kGrouped:
       return "grouped";
+    case Chart::Kind::kRatios:
+      return "ratios";
     case Chart::Kind::kTimeline:
       return "timeline";
     case Chart::Kind::kPoints:
@@ -118,13 +120,16 @@ std::string table_html(const Table& table) {
 std::string section_html(const Section& section, std::size_t& chart_number) {
   std::string out = fmt::format("<section>\n<h2>{}</h2>\n", html_escaped(section.title));
   if (!section.text.empty()) out += fmt::format("<p>{}</p>\n", html_escaped(section.text));
+  if (!section.charts.empty()) out += "<div class=\"charts\">\n";
   for (const Chart& chart : section.charts) {
     const std::string title = html_escaped(chart.title);
     out += fmt::format(
-        "<figure hidden><figcaption>{0}</figcaption><div class=\"chart\"><canvas id=\"chart{1}\" role=\"img\" "
+        "<figure hidden><figcaption><span>{0}</span></figcaption><div class=\"chart\"><canvas id=\"chart{1}\" "
+        "role=\"img\" "
         "aria-label=\"{0}; its figures are in the table\"></canvas></div></figure>\n",
         title, chart_number++);
   }
+  if (!section.charts.empty()) out += "</div>\n";
   if (section.table.columns.empty()) return out + "</section>\n";
   const std::string table = table_html(section.table);
   out += section.folded

@@ -24,6 +24,7 @@ struct Chart {
   enum class Kind {
     kStacked,   // horizontal bars, one a label; a series is a part of each
     kGrouped,   // horizontal bars, one a label and series
+    kRatios,    // the same from 1 to the left or right, on a logarithmic axis; 0: no bar
     kTimeline,  // horizontal bars, one a label; a series has spans
     kPoints,    // a series has points of two measures
   };
@@ -38,7 +39,7 @@ struct Chart {
   };
   struct Series {
     std::string name;
-    std::vector<double> values = {};  // kStacked, kGrouped: one a label
+    std::vector<double> values = {};  // kStacked, kGrouped, kRatios: one a label
     std::vector<Span> spans = {};     // kTimeline
     std::vector<Point> points = {};   // kPoints
   };

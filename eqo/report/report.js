@@ -4,12 +4,20 @@
   const specs = JSON.parse(document.getElementById("charts").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia("(max-width: 600px)");
-  let drawn = [];
+  const drawn = [];
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  // A series has one colour in all charts.
-  const names = [...new Set(specs.flatMap((spec) => spec.series.map((s) => s.name)))];
-  const colour = (name) => style("--c" + (names.indexOf(name) % 8));
+  // A series has one colour in all charts, and no two of one chart the same while there are enough.
+  const kColours = 12;
+  const colours = new Map();
+  for (const name of new Set(specs.flatMap((spec) => spec.series.map((s) => s.name)))) {
+    const taken = new Set(specs.map((spec) => spec.series.map((s) => s.name)).filter((chart) => chart.includes(name))
+      .flat().map((other) => colours.get(other)));
+    let i = 0;
+    while (i < kColours && taken.has(i)) ++i;
+    colours.set(name, i < kColours ? i : colours.size % kColours);
+  }
+  const colour = (name) => style("--c" + colours.get(name));
 
   const scaled = (value, base, units) => {
     let unit = 0;
@@ -25,13 +33,14 @@
                                            : Number(v.toPrecision(4)).toLocaleString("en") + " s"),
     count: (v) => v.toLocaleString("en"),
     percent: (v) => Number(v.toFixed(2)) + " %",
-    ratio: (v) => "×" + Number(v.toPrecision(3)),
+    ratio: (v) => "×" + (v < 100 ? Number(v.toPrecision(3)) : Math.round(v)),
   };
-  // The end of a path tells layers apart.
+  // The end of a path tells layers apart, the beginning other names.
   const shortened = (text) => {
-    const most = narrow.matches ? 15 : 34;
+    const most = narrow.matches ? 16 : 34;
     text = text.replace(/\/(Conv|Gemm|MatMul)$/, "");  // the operator, which the colour tells
-    return text.length <= most ? text : "…" + text.slice(text.length - most + 1);
+    if (text.length <= most) return text;
+    return text.includes("/") ? "…" + text.slice(text.length - most + 1) : text.slice(0, most - 1) + "…";
   };
 
   const axis = (unit, title) => ({
@@ -41,13 +50,74 @@
     title: { display: Boolean(title), text: title, color: style("--quiet") },
     beginAtZero: true,
   });
+  // From `min` to `max`; powers of ten, or a few between them where there is room.
+  const logarithmic = (unit, min, max) => {
+    const steps = max / min > (narrow.matches ? 20 : 200) ? [1] : [1, 2, 5];
+    const ticks = [];
+    for (let power = Math.floor(Math.log10(min)); power <= Math.log10(max); ++power)
+      for (const step of steps) ticks.push({ value: step * 10 ** power });
+    return {
+      ...axis(unit),
+      type: "logarithmic",
+      min,
+      max,
+      afterBuildTicks: (scale) => { scale.ticks = ticks.filter(({ value }) => value >= min && value <= max); },
+    };
+  };
+
+  // A chart's other way to show the same figures: parts of a bar as shares of it, bars on a logarithmic axis.
+  const otherView = (spec) => {
+    if (spec.labels.length < 2 || spec.labels.length > 40) return null;
+    if (spec.kind === "stacked" && spec.series.length > 1) return "Shares";
+    return spec.kind === "grouped" ? "Logarithmic" : null;
+  };
+
+  const rowHeight = (spec) => (spec.labels.length > 12 ? 21 : 34);
+  // Bars that could not be told from nothing beside a much longer one still have a figure.
+  const figures = (spec, unit, stacked) => ({
+    id: "figures",
+    afterDatasetsDraw(chart) {
+      const { ctx, data } = chart;
+      ctx.save();
+      ctx.fillStyle = style("--quiet");
+      ctx.font = `11px ${Chart.defaults.font.family}`;
+      ctx.textBaseline = "middle";
+      const seen = data.datasets.map((_, i) => i).filter((i) => chart.isDatasetVisible(i));
+      const put = (value, x, y) => ctx.fillText(formats[unit](value), x + 5, y);
+      for (let label = 0; label < spec.labels.length && seen.length > 0; ++label) {
+        if (stacked) {
+          const sum = seen.reduce((total, i) => total + (data.datasets[i].data[label] || 0), 0);
+          put(sum, chart.scales.x.getPixelForValue(sum), chart.getDatasetMeta(seen[0]).data[label].y);
+          continue;
+        }
+        for (const i of seen) {
+          const value = data.datasets[i].data[label], bar = chart.getDatasetMeta(i).data[label];
+          if (value !== null) put(value, Math.max(bar.x, bar.base), bar.y);
+        }
+      }
+      ctx.restore();
+    },
+  });
 
   const bars = (spec) => {
     const timeline = spec.kind === "timeline";
     const stacked = spec.kind === "stacked";
+    const ratios = spec.kind === "ratios";
+    const shares = stacked && spec.other;
+    const unit = shares ? "percent" : spec.unit;
+    const sums = spec.labels.map((_, i) => spec.series.reduce((sum, s) => sum + (s.values[i] || 0), 0));
     const data = (s) =>
       timeline ? s.spans.map(([label, begin, end]) => ({ y: spec.labels[label], x: [begin, end] }))
-               : stacked ? s.values : s.values.map((v) => (v === 0 ? null : v));  // no gap for what is not there
+        : shares ? s.values.map((v, i) => (sums[i] > 0 ? (100 * v) / sums[i] : 0))
+          : stacked ? s.values : s.values.map((v) => (v > 0 ? v : null));  // no gap for what is not there
+    const positive = spec.series.flatMap((s) => s.values).filter((v) => v > 0);
+    const smallest = Math.min(...positive), largest = Math.max(...positive);
+    let x = { ...axis(unit), stacked, min: 0 };
+    if (shares) x.max = 100;
+    if (ratios) x = logarithmic(unit, Math.min(0.9, smallest * 0.9), Math.max(1.2, largest * 1.1));
+    if (spec.kind === "grouped" && spec.other)
+      x = logarithmic(unit, 10 ** Math.floor(Math.log10(smallest * 0.8)), largest * 1.1);
+    const labelled = !timeline && !shares && spec.labels.length <= 60;
     return {
       type: "bar",
       data: {
@@ -61,6 +131,7 @@
           skipNull: true,
           borderSkipped: timeline ? false : "start",
           minBarLength: timeline ? 2 : 0,
+          ...(ratios ? { base: 1 } : {}),
           barPercentage: 0.86,
           categoryPercentage: 0.9,
           maxBarThickness: 34,
@@ -69,13 +140,14 @@
       options: {
         indexAxis: "y",
         interaction: { mode: timeline ? "nearest" : "index", axis: "y", intersect: timeline },
+        layout: { padding: { right: labelled ? 58 : 0 } },
         scales: {
-          x: { ...axis(spec.unit), stacked, min: 0 },
+          x,
           y: {
             stacked,
             ticks: {
               color: style("--text"),
-              autoSkip: false,
+              autoSkip: spec.labels.length > 180,
               callback(value) { return shortened(this.getLabelForValue(value)); },
             },
             grid: { display: false },
@@ -87,14 +159,15 @@
             filter: (item) => timeline || item.raw !== 0,
             callbacks: {
               label: ({ dataset, raw }) =>
-                dataset.label + ": " + formats[spec.unit](timeline ? raw.x[1] - raw.x[0] : raw) +
-                (timeline ? ", from " + formats[spec.unit](raw.x[0]) : ""),
-              footer: (items) => !stacked || items.length < 2
-                ? "" : "together: " + formats[spec.unit](items.reduce((sum, item) => sum + item.raw, 0)),
+                dataset.label + ": " + formats[unit](timeline ? raw.x[1] - raw.x[0] : raw) +
+                (timeline ? ", from " + formats[unit](raw.x[0]) : ""),
+              footer: (items) => !stacked || shares || items.length < 2
+                ? "" : "together: " + formats[unit](items.reduce((sum, item) => sum + item.raw, 0)),
             },
           },
         },
       },
+      plugins: labelled ? [figures(spec, unit, stacked)] : [],
     };
   };
 
@@ -125,33 +198,48 @@
     },
   });
 
+  // A canvas has a largest size, and a phone three pixels for each of ours.
   const height = (spec) => {
     if (spec.kind === "points") return 360;
-    const rows = spec.labels.length * (spec.kind === "grouped" ? Math.max(1, spec.series.length) * 0.8 : 1);
-    return Math.min(6000, Math.max(spec.labels.length > 6 ? 120 : 90, 76 + rows * (rows > 12 ? 21 : 34)));
+    const each = spec.kind === "grouped" || spec.kind === "ratios"
+      ? Math.max(rowHeight(spec), spec.series.filter((s) => s.values.some((v) => v > 0)).length * 17 + 6) : rowHeight(spec);
+    return Math.min(4000, Math.max(spec.labels.length > 6 ? 120 : 90, 76 + spec.labels.length * each));
   };
 
-  const draw = () => {
-    drawn.forEach((chart) => chart.destroy());
-    drawn = specs.map((spec, i) => {
-      const canvas = document.getElementById("chart" + i);
-      canvas.closest("figure").hidden = false;
-      canvas.parentElement.style.height = height(spec) + "px";
-      const config = spec.kind === "points" ? points(spec) : bars(spec);
-      config.options.animation = false;
-      config.options.responsive = true;
-      config.options.maintainAspectRatio = false;
-      config.options.plugins.legend = {
-        display: spec.series.length > 1,
-        align: "start",
-        labels: { color: style("--text"), boxWidth: 12, boxHeight: 12, padding: 12 },
-      };
-      return new Chart(canvas, config);
+  const draw = (i) => {
+    const spec = specs[i], canvas = document.getElementById("chart" + i);
+    drawn[i]?.destroy();
+    canvas.closest("figure").hidden = false;
+    canvas.parentElement.style.height = height(spec) + "px";
+    const config = spec.kind === "points" ? points(spec) : bars(spec);
+    config.options.animation = false;
+    config.options.responsive = true;
+    config.options.maintainAspectRatio = false;
+    config.options.plugins.legend = {
+      display: spec.series.length > 1,
+      align: "start",
+      labels: { color: style("--text"), boxWidth: 12, boxHeight: 12, padding: 12 },
+    };
+    drawn[i] = new Chart(canvas, config);
+  };
+  const drawAll = () => specs.forEach((_, i) => draw(i));
+
+  specs.forEach((spec, i) => {
+    const name = otherView(spec);
+    if (!name) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => {
+      spec.other = !spec.other;
+      button.setAttribute("aria-pressed", String(spec.other));
+      draw(i);
     });
-  };
-
+    document.getElementById("chart" + i).closest("figure").querySelector("figcaption").append(button);
+  });
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
-  draw();
-  dark.addEventListener("change", draw);
-  narrow.addEventListener("change", draw);
+  drawAll();
+  dark.addEventListener("change", drawAll);
+  narrow.addEventListener("change", drawAll);
 })();

@@ -2,7 +2,7 @@
 #include <map>
 #include <sstream>
 
-#include "e2e/support.h"
+#include "e2e/report_data.h"
 
 // `eqo bench`: the tables that compare whole runs.
 namespace eqo::e2e {
@@ -28,8 +28,9 @@ std::map<std::string, nlohmann::json> by_pass(const nlohmann::json& document) {
 
 TEST(Bench, AblationWithoutRuns) {
   const Folder folder;
-  const std::string csv = folder / "a.csv", markdown = folder / "a.md";
-  const nlohmann::json document = run_json(ablation({"--no-run", "--quiet", "--csv", csv, "--markdown", markdown}));
+  const std::string csv = folder / "a.csv", markdown = folder / "a.md", html = folder / "a.html";
+  const nlohmann::json document =
+      run_json(ablation({"--no-run", "--quiet", "--csv", csv, "--markdown", markdown, "--report", html}));
   const auto rows = by_pass(document);
   for (const char* name : {"full/full",
                            "quantizer/winograd",
@@ -83,6 +84,20 @@ TEST(Bench, AblationWithoutRuns) {
       ++cells;
     }
   EXPECT_EQ(cells, rows.size() + 2);
+
+  // One chart of ratios and one of bytes: of every row that has an effect, the first without the full system.
+  const nlohmann::json charts = charts_of(read_file(html));
+  ASSERT_EQ(charts.size(), 2U);
+  const auto effects = static_cast<std::size_t>(std::count_if(
+      rows.begin(), rows.end(), [](const auto& row) { return row.second["effect"].template get<bool>(); }));
+  EXPECT_EQ(charts[0]["labels"].size(), effects - 1);
+  EXPECT_EQ(charts[1]["labels"].size(), effects);
+  EXPECT_EQ(charts[1]["series"][0]["values"][0], full["setup_bytes"]);
+  EXPECT_EQ(charts[1]["series"][1]["values"][0], full["online_bytes"]);
+  const auto& names = charts[0]["labels"];
+  const auto all = static_cast<std::size_t>(std::find(names.begin(), names.end(), "all: all passes") - names.begin());
+  ASSERT_LT(all, names.size());
+  EXPECT_EQ(charts[0]["series"][0]["values"][all], rows.at("all/all passes")["ratio"]["bytes"]);
 }
 
 TEST(Bench, AblationRuns) {

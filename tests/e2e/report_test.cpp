@@ -2,22 +2,13 @@
 #include <set>
 #include <sstream>
 
-#include "e2e/support.h"
+#include "e2e/report_data.h"
 
 // HTML reports and `eqo bench compare`. How reports look in a browser: tests/report.
 namespace eqo::e2e {
 namespace {
 
 using nlohmann::json;
-
-// The data of the page's charts.
-json charts_of(const std::string& html) {
-  const std::string mark = "id=\"charts\">";
-  const std::size_t begin = html.find(mark);
-  if (begin == std::string::npos) return {};
-  const std::size_t at = begin + mark.size();
-  return json::parse(html.substr(at, html.find("</script>", at) - at));
-}
 
 double sum(const json& chart) {
   double total = 0;
@@ -45,7 +36,8 @@ void expect_run_report(const std::string& html, const json& document) {
 TEST(Report, OfAPlanAndOfARun) {
   const Folder folder;
   const std::string model = small_model(folder), file = folder / "r.html";
-  expect_run_report((run_json({"plan", model, "--report", file}), read_file(file)), run_json({"plan", model}));
+  const json plan = run_json({"plan", model, "--report", file});
+  expect_run_report(read_file(file), plan);
   const json run = run_json({"local", model, "--data", images(), "--index", "0,1", "--verify", "--report", file});
   const std::string html = read_file(file);
   expect_run_report(html, run);
@@ -60,8 +52,9 @@ std::size_t lines(const std::string& text) {
 TEST(Compare, RunsEverySystem) {
   const Folder folder;
   const std::string csv = folder / "c.csv", html = folder / "c.html";
-  const json document = run_json({"bench", "compare", "--models", fixture("mobile_10.onnx"), "--networks", "loopback",
-                                  "--calib", images(), "--data", images(), "--csv", csv, "--report", html, "--quiet"});
+  const json document =
+      run_json({"bench", "compare", "--models", fixture("mobile_10.onnx"), "--networks", "loopback", "--calib",
+                images(), "--data", small_data(folder), "--csv", csv, "--report", html, "--quiet"});
   EXPECT_EQ(document["left_out"], json::array());
   std::set<std::string> frameworks;
   for (const json& row : document["rows"]) {
@@ -89,7 +82,22 @@ TEST(Compare, RunsEverySystem) {
   std::getline(in, first);
   EXPECT_TRUE(header.starts_with("model,framework,weights,activations,"));
   EXPECT_EQ(std::count(first.begin(), first.end(), ','), std::count(header.begin(), header.end(), ','));
-  EXPECT_EQ(charts_of(read_file(html)).size(), 5U);
+  // Phases, kinds, ratios of bytes and seconds, flights, memory, seconds, accuracy.
+  const json charts = charts_of(read_file(html));
+  ASSERT_EQ(charts.size(), 8U);
+  double bytes = 0;
+  for (const json& row : document["rows"]) bytes += row["communication"]["total_bytes"].get<double>();
+  EXPECT_EQ(sum(charts[0]), bytes);
+  EXPECT_EQ(sum(charts[1]), bytes);
+  const json& ratios = document["ratios"];
+  ASSERT_EQ(ratios.size(), 1U);
+  ASSERT_EQ(ratios[0]["systems"].size(), document["rows"].size());
+  for (std::size_t i = 0; i < document["rows"].size(); ++i) {
+    const json& row = document["rows"][i];
+    const double least = document["rows"][0]["communication"]["total_bytes"];
+    EXPECT_DOUBLE_EQ(ratios[0]["systems"][i]["bytes"], row["communication"]["total_bytes"].get<double>() / least);
+    EXPECT_TRUE(ratios[0]["systems"][i]["seconds"].is_number());
+  }
 }
 
 TEST(Compare, PlansWhatIsTooLong) {
@@ -117,7 +125,24 @@ TEST(Compare, AModelOfOnesOwn) {
                                   "--quiet", "--frameworks", "eqo"});
   ASSERT_FALSE(document["rows"].empty());
   EXPECT_TRUE(document["rows"][0]["weights"].is_null());
-  EXPECT_EQ(document["rows"].back()["communication"], run_json({"plan", model})["communication"]);
+  // Seconds depend on how fast the machine was found to be.
+  json compared = document["rows"].back()["communication"], planned = run_json({"plan", model})["communication"];
+  for (json* c : {&compared, &planned})
+    for (json& layer : (*c)["layers"]) layer.erase("seconds");
+  EXPECT_EQ(compared, planned);
+}
+
+TEST(Compare, ModelsOfOneName) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  std::filesystem::create_directory(folder.path() / "other");
+  std::filesystem::copy_file(model, folder.path() / "other" / std::filesystem::path(model).filename());
+  const std::string twin = folder.path() / "other" / std::filesystem::path(model).filename();
+  const json rows = run_json({"bench", "compare", "--models", model + "," + twin + "," + model, "--networks",
+                              "loopback,loopback", "--plan-only", "--quiet", "--frameworks", "sirnn"})["rows"];
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0]["model"], model);
+  EXPECT_EQ(rows[1]["model"], twin);
 }
 
 TEST(Compare, Errors) {
@@ -126,6 +151,9 @@ TEST(Compare, Errors) {
   expect_error({"bench", "compare", "--models", "absent.eqo"}, Category::kModel, "absent");
   expect_error({"bench", "compare", "--networks", "fast"}, Category::kUsage);
   expect_error({"bench", "compare", "--frameworks", "delphi"}, Category::kUsage);
+  const Folder folder;
+  expect_error({"bench", "compare", "--report", folder / "absent/r.html"}, Category::kResource, "absent");
+  expect_error({"bench", "compare", "--csv", folder.path()}, Category::kResource, "directory");
 }
 
 }  // namespace

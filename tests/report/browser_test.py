@@ -29,7 +29,12 @@ EXAMINE = """(() => {
   for (const canvas of canvases) {
     const box = canvas.getBoundingClientRect();
     if (box.width < 100 || box.height < 50) { bad.push(`${canvas.id} is ${box.width} x ${box.height}`); continue; }
-    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    const copy = document.createElement("canvas");
+    copy.width = canvas.width;
+    copy.height = canvas.height;
+    const context = copy.getContext("2d", {willReadFrequently: true});
+    context.drawImage(canvas, 0, 0);
+    const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
     let painted = 0;
     for (let i = 0; i < pixels.length; i += 4)
       if (pixels[i + 3] > 200 && Math.max(pixels[i], pixels[i + 1], pixels[i + 2]) -
@@ -42,6 +47,11 @@ EXAMINE = """(() => {
   if (document.querySelectorAll("table").length === 0) bad.push("there is no table");
   return {bad, charts: canvases.length, background: getComputedStyle(document.body).backgroundColor};
 })()"""
+
+
+# The other view of every chart that has one.
+PRESS = """document.querySelectorAll("button").forEach(b => b.click());
+[...document.querySelectorAll("button")].every(b => b.getAttribute("aria-pressed") === "true")"""
 
 
 class Browser:
@@ -119,6 +129,11 @@ def complaints(events, url):
                 yield "request: " + asked
 
 
+def take_picture(browser, path):
+    picture = browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
+    path.write_bytes(base64.b64decode(picture))
+
+
 def examine(browser, path, screen, scheme, shots):
     width, height, mobile = SCREENS[screen]
     browser.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
@@ -134,10 +149,15 @@ def examine(browser, path, screen, scheme, shots):
     if "exceptionDetails" in seen:
         raise RuntimeError(json.dumps(seen["exceptionDetails"]))
     value = seen["result"]["value"]
-    problems = value["bad"] + list(complaints(browser.events, url))
+    problems = value["bad"]
     if shots:
-        picture = browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
-        (shots / f"{path.stem}-{screen}-{scheme}.png").write_bytes(base64.b64decode(picture))
+        take_picture(browser, shots / f"{path.stem}-{screen}-{scheme}.png")
+    if not browser.call("Runtime.evaluate", expression=PRESS, returnByValue=True)["result"]["value"]:
+        problems.append("a button does not stay pressed")
+    pressed = browser.call("Runtime.evaluate", expression=EXAMINE, returnByValue=True)["result"]["value"]
+    problems += ["other view: " + problem for problem in pressed["bad"]] + list(complaints(browser.events, url))
+    if shots:
+        take_picture(browser, shots / f"{path.stem}-{screen}-{scheme}-other.png")
     return problems, value
 
 

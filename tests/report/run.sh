@@ -25,4 +25,5 @@ END
 "$eqo" local "$folder/$name" --data "$images" --index 0 --verify --report "$folder/local.html" >/dev/null
 "$eqo" bench compare --models "$folder/$name,$fixtures/mobile_10.onnx" --networks loopback,lan --frameworks eqo,sirnn \
   --calib "$images" --data "npy:$folder/x.npy,$folder/y.npy" --report "$folder/compare.html" --quiet >/dev/null
+"$eqo" bench ablation "$fixtures/mobile_10.onnx" --calib "$images" --no-run --report "$folder/ablation.html" --quiet >/dev/null
 python3 "$here/browser_test.py" ${3:+--shots "$3"} "$folder"/*.html
