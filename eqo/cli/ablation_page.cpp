@@ -86,9 +86,9 @@ Page ablation_page(const json& document) {
       if (row["network"] == network) its.push_back(row);
     const auto dearest = std::max_element(its.begin(), its.end(),
                                           [](const json& a, const json& b) { return bytes_of(a) < bytes_of(b); });
-    page.tiles.push_back(
-        {network, figure(bytes_of(its.front()), Unit::kBytes),
-         fmt::format("the full system; {} without: {}", figure(bytes_of(*dearest), Unit::kBytes), row_name(*dearest))});
+    page.tiles.push_back({network, figure(bytes_of(its.front()), Unit::kBytes),
+                          fmt::format("the full system; the most is {}: {}", figure(bytes_of(*dearest), Unit::kBytes),
+                                      row_name(*dearest))});
     page.sections.push_back(section_of(its, network));
   }
   page.footer = report_footer();
