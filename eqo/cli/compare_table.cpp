@@ -42,8 +42,8 @@ std::string row_label(const json& row) {
 }
 
 std::string row_state(const json& row) {
-  if (!row["measured"].get<bool>()) return fmt::format("planned: {}", row["note"].get<std::string>());
-  return row["verified"].get<bool>() ? "measured, verified" : "measured, WRONG";
+  if (!row["measured"].get<bool>()) return "planned";
+  return row["verified"].get<bool>() ? "verified" : "WRONG";
 }
 
 double row_bytes(const json& row) { return row["communication"]["total_bytes"]; }
@@ -126,11 +126,12 @@ std::vector<std::string> compare_text(const json& rows) {
     const json its = rows_with(rows, "model", model);
     for (const json& row : its) {
       const json& c = row["communication"];
-      lines.push_back(fmt::format("{:<26} {:<12} {:>11} {:>11} {:>8} {:>9.2f} {:>9.2f} {:>8}  {}", row_label(row),
+      const std::string reason = row["note"], note = reason.empty() ? "" : fmt::format(": {}", reason);
+      lines.push_back(fmt::format("{:<26} {:<12} {:>11} {:>11} {:>8} {:>9.2f} {:>9.2f} {:>8}  {}{}", row_label(row),
                                   row["network"].get<std::string>(), figure(c["setup_bytes"], Unit::kBytes),
                                   figure(c["online_bytes"], Unit::kBytes), c["flights"].dump(),
                                   row["seconds"]["setup"].get<double>(), row["seconds"]["online"].get<double>(),
-                                  row["peak_rss_bytes"].get<std::uint64_t>() >> 20, row_state(row)));
+                                  row["peak_rss_bytes"].get<std::uint64_t>() >> 20, row_state(row), note));
     }
     for (const std::string& network : distinct(its, "network")) {
       const json* ratio = ratios_of(ratios, model, network);

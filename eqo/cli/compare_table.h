@@ -9,7 +9,7 @@ namespace eqo::cli {
 
 // A system with its widths: "sirnn W8A8".
 std::string row_label(const nlohmann::json& row);
-// "measured, verified", "planned: would take about 80 s".
+// Measured and "verified" or "WRONG", or "planned".
 std::string row_state(const nlohmann::json& row);
 double row_bytes(const nlohmann::json& row);    // setup and online
 double row_seconds(const nlohmann::json& row);  // the same

@@ -93,8 +93,9 @@ std::string first_difference(const RunReport& planned, const RunReport& counted)
 
 std::uint64_t estimated_memory(const PublicPlan& plan, const ExecOptions& options, std::uint64_t batch,
                                std::uint64_t prepared) {
-  constexpr std::uint64_t kBase = std::uint64_t{48} << 20;          // the program, its libraries and I/O queues
-  constexpr std::uint64_t kIknpMessages = std::uint64_t{32} << 20;  // both ways at once, and queued
+  constexpr std::uint64_t kBase = std::uint64_t{48} << 20;  // the program, its libraries and I/O queues
+  // Messages of products are long: on a slow link they fill what may wait to be sent (SocketLimits::write_queue).
+  constexpr std::uint64_t kIknpMessages = std::uint64_t{64} << 20;
   std::uint64_t keys = 0, he_weights = 0, largest_step = 0, material = 0;
   std::vector<std::size_t> last_use(plan.nodes.size(), 0);
   for (std::size_t i = 0; i < plan.nodes.size(); ++i)
