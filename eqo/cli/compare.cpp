@@ -79,7 +79,7 @@ json rows_of(const std::string& name, const Bytes& model, const CompareSetting& 
     const double seconds = report.setup_seconds + report.online_seconds;
     std::string note;
     if (options.plan_only) {
-      note = "--plan-only";
+      note = "as asked for";
     } else if (seconds > options.max_seconds) {
       note = fmt::format("would take about {:.0f} s", seconds);
     } else if (report.peak_rss_bytes > options.max_memory_bytes) {
