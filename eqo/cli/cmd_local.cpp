@@ -10,6 +10,7 @@
 #include "eqo/cli/report.h"
 #include "eqo/cli/run_page.h"
 #include "eqo/core/error.h"
+#include "eqo/importer/atomic_file.h"
 #include "eqo/runtime/local.h"
 
 namespace eqo::cli {
@@ -24,6 +25,7 @@ struct Args {
 };
 
 void local_command(const Output& out, const Args& args) {
+  if (!args.report.empty()) check_can_write(args.report);
   check_inputs(args.inputs);
   LocalOptions options = args.options;
   options.network = parse_network(args.network);

@@ -43,6 +43,8 @@ TEST(Report, OfAPlanAndOfARun) {
   expect_run_report(html, run);
   EXPECT_NE(html.find("equal to the twin"), std::string::npos);
   expect_error({"plan", model, "--report", folder / "absent/r.html"}, Category::kResource, "absent");
+  expect_error({"local", model, "--data", images(), "--index", "0", "--report", folder / "absent/r.html"},
+               Category::kResource, "absent");
 }
 
 std::size_t lines(const std::string& text) {
