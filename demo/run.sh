@@ -18,7 +18,7 @@ trap cleanup EXIT
 demo/make-certs.sh "$work/certs" >/dev/null 2>&1
 
 echo "Server: $model, mutual TLS 1.3 on a free port of 127.0.0.1"
-"$eqo" serve "$model" --listen 127.0.0.1:0 --port-file "$work/port" --threads 1 --products auto \
+"$eqo" serve "$model" --listen 127.0.0.1:0 --port-file "$work/port" --threads 1 \
   --cert "$work/certs/server.pem" --key "$work/certs/server.key" --client-ca "$work/certs/ca.pem" 2> "$work/server.log" &
 server=$!
 for _ in $(seq 100); do

@@ -131,7 +131,7 @@ BenchRates bench_rates() {
 Measurement measure(const Bytes& model, const Variant& variant, const std::vector<float>& question,
                     const BenchRates& rates, const MeasureOptions& options) {
   const auto text = in_child<std::string>([&] {
-    const Offer offer = variant_offer(parse_model(model), variant, options.network);
+    const Offer offer = variant_offer(parse_model(model), variant, options.products, options.network);
     nlohmann::json result = planned(offer, rates, options.network);
     if (options.runs > 0) run(offer, question, options, result);
     return result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

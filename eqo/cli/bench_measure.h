@@ -9,6 +9,7 @@
 #include "eqo/data/dataset.h"
 #include "eqo/importer/float_graph.h"
 #include "eqo/net/simulated_link.h"
+#include "eqo/passes/passes.h"
 #include "eqo/planner/run_report.h"
 #include "eqo/planner/work_rates.h"
 #include "eqo/quantizer/quantizer.h"
@@ -45,6 +46,7 @@ struct MeasureOptions {
   std::optional<LinkSpec> network;
   unsigned runs = 3;  // timed ones; 0: only the plan
   unsigned threads = 1;
+  ProductOptions products;
 };
 
 struct RunSeconds {

@@ -6,6 +6,7 @@
 
 #include "eqo/model/model_io.h"
 #include "eqo/passes/passes.h"
+#include "eqo/planner/he_choice.h"
 #include "eqo/planner/ot_choice.h"
 
 namespace eqo::cli {
@@ -32,13 +33,15 @@ std::vector<Variant> ablation_variants() {
   return list;
 }
 
-Offer variant_offer(Model model, const Variant& variant, const std::optional<LinkSpec>& link) {
+Offer variant_offer(Model model, const Variant& variant, const ProductOptions& products,
+                    const std::optional<LinkSpec>& link) {
   ExecOptions exec;
   exec.ot.kind = variant.ot.value_or(OtKind::kSilent);
   exec.ot.softspoken_k = variant.softspoken_k;
   if (variant.levels) exec.compare.levels = *variant.levels;
+  if (products.kind != Products::kOt) exec.he = choose_he(model.plan, products.images);
   const Digest digest = model_digest(model);
-  Offer offer = make_offer(std::move(model), digest, exec, Reveal::kLogits, {variant.runtime, link});
+  Offer offer = make_offer(std::move(model), digest, exec, Reveal::kLogits, {variant.runtime, link, products.kind});
   offer.exec.ot = choose_ot(offer.model.plan, offer.exec, link, variant.ot);
   return offer;
 }

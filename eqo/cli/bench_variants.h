@@ -6,6 +6,7 @@
 
 #include "eqo/model/graph.h"
 #include "eqo/net/link_clock.h"
+#include "eqo/passes/passes.h"
 #include "eqo/quantizer/quant_pass.h"
 #include "eqo/runtime/session.h"
 
@@ -25,6 +26,7 @@ struct Variant {
 std::vector<Variant> ablation_variants();
 
 // What `eqo serve` would offer with the flags that the variant stands for.
-Offer variant_offer(Model model, const Variant& variant, const std::optional<LinkSpec>& link);
+Offer variant_offer(Model model, const Variant& variant, const ProductOptions& products,
+                    const std::optional<LinkSpec>& link);
 
 }  // namespace eqo::cli

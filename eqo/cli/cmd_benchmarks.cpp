@@ -30,6 +30,7 @@ struct Args {
   PreprocessFlags preprocess;
   QuantizeOptions quantize;
   MeasureOptions measure;
+  ProductFlags products;
   bool no_run = false;
 };
 
@@ -76,6 +77,7 @@ bool same_costs(const Measurement& a, const Measurement& b) {
 void ablation_command(const Output& out, const Args& args) {
   MeasureOptions options = args.measure;
   options.network = parse_network(args.network);
+  options.products = args.products.options();
   if (args.no_run) options.runs = 0;
   for (const std::string& file : {args.csv, args.markdown, args.report})
     if (!file.empty()) check_can_write(file);
@@ -89,6 +91,7 @@ void ablation_command(const Output& out, const Args& args) {
   for (const Subject& subject : list) {
     QuantizeOptions quantize = args.quantize;
     quantize.preprocess = make_preprocess(args.preprocess, subject.graph.input_shape());
+    quantize.products = options.products;
     const BenchImages images = images_for(args, subject.graph, quantize.preprocess);
     std::map<std::set<QuantPass>, Bytes> models;
     const Measurement* full = nullptr;
@@ -119,6 +122,7 @@ void ablation_command(const Output& out, const Args& args) {
   nlohmann::json document{{"rows", ablation_json(rows)},
                           {"weights_bits", args.quantize.weights_bits},
                           {"activation_bits", args.quantize.activation_bits},
+                          {"products", args.products.kind},
                           {"network", args.network},
                           {"runs", options.runs},
                           {"random_calibration", random}};
@@ -126,8 +130,8 @@ void ablation_command(const Output& out, const Args& args) {
   if (failure) document["error"] = error_json(*failure);
   out.document(document);
   if (failure && out.json) throw *failure;
-  out.text(fmt::format("W{}A{}, calibrated on {}; link: {}; {}", args.quantize.weights_bits,
-                       args.quantize.activation_bits, random ? "random images" : args.calibration,
+  out.text(fmt::format("W{}A{}, products: {}, calibrated on {}; link: {}; {}", args.quantize.weights_bits,
+                       args.quantize.activation_bits, args.products.kind, random ? "random images" : args.calibration,
                        args.network.empty() ? "loopback" : args.network,
                        options.runs == 0 ? std::string("not run: bytes and flights are exact, seconds are estimates")
                                          : fmt::format("medians of {} runs, all equal to the twin's unless said "
@@ -159,6 +163,7 @@ void add_ablation(CLI::App& bench, Session& session) {
   cmd->add_option("--activations", q.activation_bits, "Bits of activations")
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
+  add_product_flags(*cmd, args->products);
   add_network_flag(*cmd, args->network);
   cmd->add_option("--runs", args->measure.runs, "Timed runs of each row, after a verified one")
       ->check(CLI::Range(1, 1000))

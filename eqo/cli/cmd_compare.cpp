@@ -74,12 +74,16 @@ class Subject {
 
   const Bytes& model(const CompareSetting& setting) {
     if (quantized_) return *quantized_;
-    const auto key = std::tuple(setting.weights_bits, setting.activation_bits, setting.conv);
+    // With the convolutions given, the product changes nothing.
+    const Products products =
+        setting.conv == ConvChoice::kAuto ? ProductFlags{setting.products}.options().kind : Products::kOt;
+    const auto key = std::tuple(setting.weights_bits, setting.activation_bits, setting.conv, products);
     auto known = models_.find(key);
     if (known == models_.end()) {
       quantize_.weights_bits = setting.weights_bits;
       quantize_.activation_bits = setting.activation_bits;
       quantize_.conv = setting.conv;
+      quantize_.products.kind = products;
       known = models_.emplace(key, quantized_bytes(*graph_, images_, quantize_)).first;
     }
     return known->second;
@@ -93,7 +97,7 @@ class Subject {
   QuantizeOptions quantize_;
   BenchImages images_;
   std::vector<float> question_;
-  std::map<std::tuple<unsigned, unsigned, ConvChoice>, Bytes> models_;
+  std::map<std::tuple<unsigned, unsigned, ConvChoice, Products>, Bytes> models_;
 };
 
 std::vector<CompareSetting> settings_for(const Args& args, const Subject& subject) {

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@
 #include "eqo/importer/atomic_file.h"
 #include "eqo/importer/onnx_import.h"
 #include "eqo/model/model_io.h"
+#include "eqo/quantizer/budget_search.h"
 #include "eqo/quantizer/quantizer.h"
 
 namespace eqo::cli {
@@ -72,6 +74,14 @@ nlohmann::json candidate_json(const BudgetReport::Candidate& c) {
           {"agreement", or_null(c.agreement)}};
 }
 
+// Where even the widest choice for every layer leaves some of the budget; empty elsewhere.
+std::string budget_note(const BudgetReport& b) {
+  const bool wider = std::any_of(b.layers.begin(), b.layers.end(), [](const auto& l) { return l.dearer.has_value(); });
+  if (wider || b.spent >= quant::kUsed * b.budget) return "";
+  return fmt::format("the widest choice for every layer needs {} of the budget of {}; the rest is not needed",
+                     cost_text(b, b.spent), cost_text(b, b.budget));
+}
+
 nlohmann::json budget_json(const BudgetReport& b) {
   nlohmann::json layers = nlohmann::json::array(), candidates = nlohmann::json::array();
   for (const BudgetReport::Candidate& c : b.candidates) candidates.push_back(candidate_json(c));
@@ -87,6 +97,7 @@ nlohmann::json budget_json(const BudgetReport& b) {
   return {{"unit", b.seconds ? "seconds" : "bytes"},
           {"budget", b.budget},
           {"spent", b.spent},
+          {"note", budget_note(b)},
           {"online_bytes", b.online_bytes},
           {"flights", b.flights},
           {"measure", measure_name(b.measure)},
@@ -114,6 +125,7 @@ void print_budget(const Output& out, const BudgetReport& b, const QuantizeReport
   out.text(fmt::format("online {} of a budget of {} ({:.1f} %), {} flights; sensitivity {:.4f} ({})",
                        cost_text(b, b.spent), cost_text(b, b.budget), 100 * b.spent / b.budget, b.flights,
                        b.sensitivity, measure_name(b.measure)));
+  if (const std::string note = budget_note(b); !note.empty()) out.text(note);
   out.text(fmt::format("{:<34} {:>12} {:>12} {:>12} {:>12}", "candidate", "online", "sensitivity", "divergence",
                        "same label"));
   for (std::size_t i = 0; i < b.candidates.size(); ++i) {
@@ -253,7 +265,8 @@ void add_quantize(CLI::App& app, Session& session) {
   cmd->add_option("--sensitivity-cache", o.sensitivity_cache,
                   "With --budget: a file for the layers' sensitivities, which take time to measure");
   cmd->add_option("--sensitivity-plot", args->plot, "With --budget: FILE.svg, a cell for each layer and width");
-  cmd->add_option("--conv", o.conv, "auto takes the cheaper one for each layer")
+  cmd->add_option("--conv", o.conv,
+                  "auto: direct where the product will be homomorphic (--products), else the cheaper one")
       ->transform(CLI::CheckedTransformer(std::map<std::string, ConvChoice>{
           {"auto", ConvChoice::kAuto}, {"direct", ConvChoice::kDirect}, {"winograd", ConvChoice::kWinograd}}));
   add_product_flags(*cmd, args->products);

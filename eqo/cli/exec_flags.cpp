@@ -30,7 +30,8 @@ ProductOptions ProductFlags::options() const {
 
 void add_product_flags(CLI::App& cmd, ProductFlags& flags) {
   cmd.add_option("--products", flags.kind,
-                 "Convolutions by OTs (ot), homomorphic encryption (he), or each by what is cheaper (auto)")
+                 "Convolutions by OTs (ot), homomorphic encryption (he), or each by what is cheaper (auto): bytes, or "
+                 "time on the link that is given")
       ->check(CLI::IsMember({"auto", "ot", "he"}))
       ->capture_default_str();
   cmd.add_option("--he-images", flags.images,
@@ -91,9 +92,11 @@ Offer prepare_offer(Model model, const ExecFlags& flags, const std::optional<Lin
     exec.prefetch = 0;
   }
   const Digest digest = model_digest(model);
-  const ProductOptions products = flags.products.options();
-  if (products.kind != Products::kOt && exec.framework != Framework::kEqo)
-    throw usage_error("--products is EQO's own", "leave it or --framework out");
+  ProductOptions products = flags.products.options();
+  if (exec.framework != Framework::kEqo) {
+    if (products.kind == Products::kHe) throw usage_error("--products he is EQO's own", "leave it or --framework out");
+    products.kind = Products::kOt;
+  }
   if (products.kind != Products::kOt) exec.he = choose_he(model.plan, products.images);
   FrameworkOptions framework = flags.framework_options;
   framework.framework = exec.framework;

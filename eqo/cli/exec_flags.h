@@ -16,7 +16,7 @@ namespace eqo::cli {
 
 // How convolutions are computed.
 struct ProductFlags {
-  std::string kind = "ot";
+  std::string kind = "auto";
   std::uint32_t images = 16;
   ProductOptions options() const;
 };

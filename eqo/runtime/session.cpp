@@ -197,7 +197,7 @@ void ClientSession::State::check(std::uint32_t batch) const {
 void ClientSession::State::check_budget(std::uint32_t batch) const {
   if (ready.max_images != 0 && batch > ready.max_images - party->images())
     throw policy_error("the server answers " + std::to_string(ready.max_images) + " images a session",
-                       "start a new session");
+                       "start a new session, or let the server's --he-images or --max-images be larger");
 }
 
 ClientSession::ClientSession(std::unique_ptr<Transport> transport, const ClientOptions& options)

@@ -3,9 +3,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <future>
+#include <map>
+#include <memory>
 #include <set>
+#include <thread>
 
 #include "e2e/support.h"
 #include "eqo/model/model_io.h"
@@ -96,7 +102,8 @@ TEST(Traffic, Batches) {
 TEST(Traffic, Prepared) {
   const Folder folder;
   const std::string model = small_model(folder);
-  for (const Words& flags : std::vector<Words>{{}, {"--products", "he"}, {"--ot", "softspoken", "--prefetch", "0"}}) {
+  for (const Words& flags :
+       std::vector<Words>{{}, {"--products", "ot"}, {"--ot", "softspoken", "--prefetch", "0", "--products", "he"}}) {
     SCOPED_TRACE(::testing::PrintToString(flags));
     const json whole = run_json(Words{"plan", model} + flags);
     const json plan = run_json(Words{"plan", model, "--prepare", "2"} + flags);
@@ -165,6 +172,41 @@ std::string bmp(unsigned seed) {
   return out;
 }
 
+// `eqo infer -`, which gets file names through a pipe.
+class Asker {
+ public:
+  Asker(const Folder& folder, const Server& server, const Words& flags) {
+    static std::atomic<int> count = 0;
+    const std::string names = folder / ("names" + std::to_string(++count));
+    EXPECT_EQ(::mkfifo(names.c_str(), 0600), 0);
+    Process::Options options;
+    options.stdin_file = names;
+    auto writer = std::async(std::launch::async, [&] { return ::open(names.c_str(), O_WRONLY | O_CLOEXEC); });
+    process_ = std::make_unique<Process>(
+        Words{EQO_PROGRAM, "infer", "-", "--server", server.address(), "--insecure", "--json"} + flags, options);
+    fd_ = writer.get();
+    EXPECT_GE(fd_, 0);
+  }
+  ~Asker() { end(); }
+  Asker(const Asker&) = delete;
+  Asker& operator=(const Asker&) = delete;
+  Process& process() { return *process_; }
+  void wait_for(const std::string& text) { EXPECT_TRUE(process_->wait_for(text, std::chrono::seconds(60))) << text; }
+  void ask(const std::string& file) const {
+    const std::string line = file + "\n";
+    EXPECT_EQ(::write(fd_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
+  }
+  // No more files.
+  void end() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+
+ private:
+  std::unique_ptr<Process> process_;
+  int fd_ = -1;
+};
+
 // Files named on standard input: while none is, the next images are prepared.
 TEST(Traffic, PreparedWhileNothingIsAsked) {
   const Folder folder;
@@ -173,25 +215,14 @@ TEST(Traffic, PreparedWhileNothingIsAsked) {
   write_file(folder / "b.bmp", bmp(2));
   const json expected = run_json({"local", model, folder / "a.bmp", folder / "b.bmp"});
   Server server(folder, model, {"--insecure", "--prepare", "2"});
-  const std::string names = folder / "names";
-  ASSERT_EQ(::mkfifo(names.c_str(), 0600), 0);
-  Process::Options options;
-  options.stdin_file = names;
-  auto writer = std::async(std::launch::async, [&] { return ::open(names.c_str(), O_WRONLY | O_CLOEXEC); });
-  Process client({EQO_PROGRAM, "infer", "-", "--server", server.address(), "--insecure", "--prepare", "2", "--verify",
-                  model, "--json"},
-                 options);
-  const int fd = writer.get();
-  ASSERT_GE(fd, 0);
-  const auto say = [&](const std::string& text) {
-    EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  };
-  EXPECT_TRUE(client.wait_for("waiting for a file, 2 images prepared", std::chrono::seconds(60)));
-  say(std::string(folder / "a.bmp").append("\n").append(folder / "absent.bmp").append("\n"));
-  EXPECT_TRUE(client.wait_for("absent.bmp", std::chrono::seconds(60)));
-  say(folder / "b.bmp");
-  ::close(fd);
-  const Ended ended = client.wait();
+  Asker asker(folder, server, {"--prepare", "2", "--verify", model});
+  asker.wait_for("waiting for a file, 2 images prepared");
+  asker.ask(folder / "a.bmp");
+  asker.ask(folder / "absent.bmp");
+  asker.wait_for("absent.bmp");
+  asker.ask(folder / "b.bmp");
+  asker.end();
+  const Ended ended = asker.process().wait();
   const json infer = json::parse(ended.out, nullptr, false);
   EXPECT_EQ(ended.code, static_cast<int>(Category::kData)) << ended.err;
   ASSERT_EQ(infer["images"].size(), 2U) << ended.err;
@@ -202,6 +233,35 @@ TEST(Traffic, PreparedWhileNothingIsAsked) {
     EXPECT_EQ(infer["images"][i]["logits"], expected["images"][i]["logits"]);
   }
   server.stop();
+}
+
+// A client that is cut in the middle of an answer and comes again finds nothing of what was prepared for it, used or
+// not: it prepares anew, at the full price.
+TEST(Traffic, PreparedAndCut) {
+  const Folder folder;
+  const std::string model = small_model(folder);
+  write_file(folder / "a.bmp", bmp(1));
+  const json plan = run_json({"plan", model, "--prepare", "1"});
+  EXPECT_GT(plan["communication"]["online_flights"], 10);
+  Server server(folder, model, {"--insecure", "--prepare", "2"});
+  for (const int after : {100, 400, 900}) {
+    // An answer takes a quarter of a second for each pair of its flights.
+    Asker cut(folder, server, {"--prepare", "2", "--network", "100M,250ms"});
+    cut.wait_for("waiting for a file, 2 images prepared");
+    cut.ask(folder / "a.bmp");
+    std::this_thread::sleep_for(std::chrono::milliseconds(after));
+    EXPECT_TRUE(cut.process().running()) << "the answer was there before the client was cut";
+    cut.process().signal(SIGKILL);
+    EXPECT_EQ(cut.process().wait().code, -SIGKILL);
+    const json again = run_json(
+        {"infer", folder / "a.bmp", "--server", server.address(), "--insecure", "--prepare", "1", "--verify", model});
+    EXPECT_EQ(again["images"][0]["verified"], true);
+    EXPECT_EQ(again["prepared_batches"], 1);
+    EXPECT_EQ(bytes_and_flights(again), bytes_and_flights(plan));
+  }
+  const std::string log = server.stop();
+  EXPECT_NE(log.find("connection: "), std::string::npos) << log;
+  EXPECT_EQ(log.find("internal"), std::string::npos) << log;
 }
 
 TEST(Traffic, TheSimulatedNetworkTakesTime) {
@@ -228,7 +288,7 @@ TEST(Traffic, TheSimulatedNetworkTakesTime) {
 TEST(Traffic, EveryChoiceIsPlanned) {
   const Folder folder;
   const std::string model = small_model(folder);
-  const std::vector<Words> choices{{"--ot", "softspoken"},
+  const std::vector<Words> choices{{"--ot", "softspoken", "--products", "ot"},
                                    {"--ot", "softspoken", "--softspoken-k", "2"},
                                    {"--ot", "silent", "--prefetch", "0"},
                                    {"--ot", "softspoken", "--prefetch", "2"},
@@ -251,6 +311,36 @@ TEST(Traffic, EveryChoiceIsPlanned) {
   }
   EXPECT_EQ(seen.size(), choices.size()) << "each choice changes what crosses the wire";
   EXPECT_EQ(run_eqo({"plan", model, "--products", "he", "--framework", "sirnn"}).code, 2);
+}
+
+// Winograd's layers may become homomorphic, as the kernels that they amount to, or stay OT's: as planned either way.
+TEST(Traffic, AModelForOtsBySomethingElse) {
+  const Folder folder;
+  const std::string model = folder / "m.eqo";
+  const json quantized = run_json({"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", model, "--weights",
+                                   "3", "--products", "ot", "--conv", "winograd"});
+  bool winograd = false;
+  for (const json& layer : quantized["layers"]) {
+    winograd = winograd || layer["conv"] == "winograd";
+    EXPECT_EQ(layer["product"], "ot");
+  }
+  EXPECT_TRUE(winograd);
+  std::map<std::string, std::set<std::string>> costs;
+  for (const char* network : {"", "wan", "10G,10us"})
+    for (const char* products : {"auto", "he", "ot"}) {
+      SCOPED_TRACE(std::string(products) + ' ' + network);
+      Words flags{"--products", products};
+      if (*network != '\0') flags = flags + Words{"--optimize-for", network};
+      const json plan = run_json(Words{"plan", model} + flags);
+      const json local = run_json(Words{"local", model, "--data", images(), "--index", "0-1", "--verify"} + flags);
+      EXPECT_EQ(bytes_and_flights(plan), bytes_and_flights(local));
+      for (const json& image : local["images"]) EXPECT_EQ(image["verified"], true);
+      costs[products].insert(plan["communication"]["total_bytes"].dump());
+    }
+  EXPECT_NE(costs["he"], costs["ot"]);
+  // Without flags the choice is made for each layer.
+  EXPECT_EQ(bytes_and_flights(run_json({"plan", model})),
+            bytes_and_flights(run_json({"plan", model, "--products", "auto"})));
 }
 
 TEST(Traffic, PassesArePrintedAndUnknownOnesRefused) {
