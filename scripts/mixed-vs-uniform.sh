@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 
 # row SERIES WIDTHS: of $work/m.eqo. The last "online_bytes" of the plan is the sum of all layers'.
 row() {
-  bytes=$("$eqo" plan "$work/m.eqo" --json -q | tr -d ' \n' | sed 's/.*"online_bytes":\([0-9]*\).*/\1/')
+  bytes=$("$eqo" plan "$work/m.eqo" --products ot --json -q | tr -d ' \n' | sed 's/.*"online_bytes":\([0-9]*\).*/\1/')
   accuracy=$("$eqo" eval "$work/m.eqo" --data "$test" --json -q | tr -d ' \n' | sed 's/.*"accuracy":\([0-9.]*\).*/\1/')
   awk -v s="$1" -v w="$2" -v b="$bytes" -v a="$accuracy" \
     'BEGIN { printf "%s,%s,%s,%.3f,%.2f\n", s, w, b, b / 1e6, 100 * a }' | tee -a "$table"
@@ -24,18 +24,19 @@ row() {
 if [ ! -s "$table" ]; then
   {
     echo "# scripts/mixed-vs-uniform.sh $(basename "$model") CALIB TEST OUT.csv $*"
-    echo "# eqo quantize MODEL --calib CALIB --weights W --activations A ${QUANTIZE_FLAGS:-}"
-    echo "# eqo quantize MODEL --calib CALIB --budget BYTES ${QUANTIZE_FLAGS:-}"
+    echo "# eqo quantize MODEL --calib CALIB --products ot --weights W --activations A ${QUANTIZE_FLAGS:-}"
+    echo "# eqo quantize MODEL --calib CALIB --products ot --budget BYTES ${QUANTIZE_FLAGS:-}"
     echo "series,widths,online bytes,online MB,accuracy %"
   } > "$table"
 fi
 for pair in "$@"; do
   w=${pair%:*} a=${pair#*:}
   # shellcheck disable=SC2086
-  "$eqo" quantize "$model" --calib "$calib" --weights "$w" --activations "$a" -o "$work/m.eqo" -q ${QUANTIZE_FLAGS:-} > "$work/log"
+  "$eqo" quantize "$model" --calib "$calib" --products ot --weights "$w" --activations "$a" -o "$work/m.eqo" -q \
+    ${QUANTIZE_FLAGS:-} > "$work/log"
   row uniform "W${w}A$a"
   # shellcheck disable=SC2086
-  "$eqo" quantize "$model" --calib "$calib" --budget "${bytes}B" --sensitivity-cache "$work/sensitivity" -o "$work/m.eqo" -q \
+  "$eqo" quantize "$model" --calib "$calib" --products ot --budget "${bytes}B" --sensitivity-cache "$work/sensitivity" -o "$work/m.eqo" -q \
     ${QUANTIZE_FLAGS:-} > "$work/log"
   row mixed "W${w}A$a's bytes"
 done

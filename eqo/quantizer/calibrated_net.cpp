@@ -50,10 +50,10 @@ CalibratedNet::CalibratedNet(const FloatGraph& prepared, const FloatBatch& image
   stats_ = collect_stats(graph_, plan_, images_, seed, pool_, after_node_);
 }
 
-const StepCurve& CalibratedNet::curve(std::size_t node, ConvDomain domain, unsigned bits, bool reweight,
+const StepCurve& CalibratedNet::curve(std::size_t node, ConvDomain domain, unsigned bits, CodeChoice codes,
                                       const LinearWeights& weights) {
-  const auto [found, added] = curves_[node].try_emplace({domain, bits, reweight});
-  if (added) found->second = weight_curve(weights, bits, stats_.layers[node]->output_energy, reweight);
+  const auto [found, added] = curves_[node].try_emplace({domain, bits, codes});
+  if (added) found->second = weight_curve(weights, bits, stats_.layers[node]->output_energy, codes);
   return found->second;
 }
 
@@ -79,15 +79,17 @@ Model CalibratedNet::build(const QuantizeOptions& options, const FloatBatch& ima
   const ScaleCosts activations = activation_costs(graph_, plan, stats_);
   const std::vector<LayerChoice> choices = choose_layers(graph_, plan, stats_, activations, options);
   // Re-weighting changes the steps, and so the rings; with the steps known it takes time and hardly changes a ring.
-  const bool reweight = options.disabled.count(QuantPass::kReweight) == 0;
-  const ScaleCosts costs = weight_costs(graph_, plan, stats_, choices, activations, reweight, curves_, pool_);
+  const CodeChoice codes = options.disabled.count(QuantPass::kReweight) != 0 ? CodeChoice::kEven
+                           : tuner != nullptr                                ? CodeChoice::kSymmetric
+                                                                             : CodeChoice::kReweighted;
+  const ScaleCosts costs = weight_costs(graph_, plan, stats_, choices, activations, codes, curves_, pool_);
   const Scales scales = solve_scales(graph_, plan, groups, costs, options.seed);
 
   LoweringOptions lowering;
   // A few images don't tell a channel's mean.
   lowering.bias_correction = options.bias_correction && !draft_only;
   lowering.compensate_rounding = options.compensate_rounding && !draft_only;
-  lowering.reweight = reweight && !draft_only;
+  if (!draft_only) lowering.codes = codes;
   lowering.merge_residuals = options.disabled.count(QuantPass::kResidual) == 0;
   if (!draft_only) lowering.after_node = after_node_;
   lowering.keep_unfolded = tuner != nullptr;

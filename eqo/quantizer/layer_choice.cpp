@@ -127,15 +127,15 @@ std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan&
 }
 
 ScaleCosts weight_costs(const FloatGraph& graph, const GraphPlan& plan, const FloatStats& stats,
-                        const std::vector<LayerChoice>& choices, ScaleCosts costs, bool reweight, CurveCache& curves,
+                        const std::vector<LayerChoice>& choices, ScaleCosts costs, CodeChoice codes, CurveCache& curves,
                         ThreadPool& pool) {
   curves.resize(graph.nodes.size());
   pool.parallel_for(graph.nodes.size(), 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       if (!is_linear(graph.nodes[i].op)) continue;
       const unsigned bits = plan.layers[i].weights_bits;
-      const auto [found, added] = curves[i].try_emplace({choices[i].domain, bits, reweight});
-      if (added) found->second = weight_curve(choices[i].weights, bits, stats.layers[i]->output_energy, reweight);
+      const auto [found, added] = curves[i].try_emplace({choices[i].domain, bits, codes});
+      if (added) found->second = weight_curve(choices[i].weights, bits, stats.layers[i]->output_energy, codes);
       costs.weight[i] = found->second;
     }
   });

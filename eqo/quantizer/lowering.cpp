@@ -192,9 +192,9 @@ class Lowering {
         std::ldexp(unit, static_cast<int>(std::lround(std::log2(scales_.weight[at(id)] * x.scale / unit))));
     const auto given = options_.given.find(id);
     const bool is_given = given != options_.given.end();
-    QuantizedWeights w = is_given ? given->second.weights
-                                  : quantize_weights(choice.weights, plan_.layers[at(id)].weights_bits, scale / x.scale,
-                                                     options_.reweight);
+    QuantizedWeights w =
+        is_given ? given->second.weights
+                 : quantize_weights(choice.weights, plan_.layers[at(id)].weights_bits, scale / x.scale, options_.codes);
     if (options_.compensate_rounding && !is_given)
       compensate_rounding(n, choice.weights, *x.values, scale / x.scale, options_.bias_correction, draft_.pool(), w);
 

@@ -43,7 +43,8 @@ TEST(Reweight, NeverWorseAndNeverAByteMoreThanTheBestEvenlySpacedCode) {
         SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << bits << " bits, " << taps << " taps");
         const LinearWeights w = random_weights(taps, seed);
         const double step = best_step(weight_curve(w, bits, 1));
-        const QuantizedWeights uniform = quantize_weights(w, bits, step), q = quantize_weights(w, bits, step, true);
+        const QuantizedWeights uniform = quantize_weights(w, bits, step),
+                               q = quantize_weights(w, bits, step, CodeChoice::kReweighted);
         EXPECT_LE(q.error, uniform.error);
         for (std::size_t tap = 0; tap < taps; ++tap)
           EXPECT_GE(place_sum(q.codes[tap]), place_sum(uniform.codes[tap])) << tap;
@@ -58,8 +59,8 @@ TEST(Reweight, NeverWorseAndNeverAByteMoreThanTheBestEvenlySpacedCode) {
 TEST(Reweight, WeightsAreTheNearestValuesOfTheirCode) {
   for (unsigned bits = 1; bits <= 8; ++bits) {
     const LinearWeights w = random_weights(16, 40 + bits);
-    const double step = best_step(weight_curve(w, bits, 1, true));
-    const QuantizedWeights q = quantize_weights(w, bits, step, true);
+    const double step = best_step(weight_curve(w, bits, 1, CodeChoice::kReweighted));
+    const QuantizedWeights q = quantize_weights(w, bits, step, CodeChoice::kReweighted);
     double error = 0;
     for (std::size_t j = 0; j < q.value.size(); ++j) {
       const WeightCode& code = q.codes[j / 120];
@@ -84,7 +85,8 @@ TEST(Reweight, TwoClustersGetAGap) {
     w.values[j] = (j % 2 == 0 ? 0.0F : 1.0F) + (j % 4 < 2 ? 7.0F : 0.0F) + noise(random);
   // {0, 1, 7, 8} are evenly spaced for no step; with significances 0 and 3 their places are 0, 1, 8, 9.
   const double uniform = quantize_weights(w, 2, best_step(weight_curve(w, 2, 1))).error;
-  const QuantizedWeights q = quantize_weights(w, 2, best_step(weight_curve(w, 2, 1, true)), true);
+  const QuantizedWeights q =
+      quantize_weights(w, 2, best_step(weight_curve(w, 2, 1, CodeChoice::kReweighted)), CodeChoice::kReweighted);
   EXPECT_LT(q.error, uniform / 2);
   EXPECT_GT(q.codes[0].place(1), q.codes[0].place(0) + 1);
 }

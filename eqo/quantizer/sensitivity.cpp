@@ -45,11 +45,12 @@ std::vector<WeightError> weight_errors(CalibratedNet& net, std::size_t node, Con
   const FloatNode& layer = net.graph().nodes[node];
   const LinearWeights w = layer_weights(layer, *net.stats().layers[node], domain);
   const std::vector<unsigned> widths(options.weights_bits.begin(), options.weights_bits.end());
+  const CodeChoice codes = options.reweight ? CodeChoice::kReweighted : CodeChoice::kEven;
   std::vector<double> steps;
-  for (const unsigned bits : widths) steps.push_back(best_step(net.curve(node, domain, bits, options.reweight, w)));
+  for (const unsigned bits : widths) steps.push_back(best_step(net.curve(node, domain, bits, codes, w)));
   std::vector<QuantizedWeights> rounded(widths.size());
   net.pool().parallel_for(widths.size(), 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) rounded[i] = quantize_weights(w, widths[i], steps[i], options.reweight);
+    for (std::size_t i = begin; i < end; ++i) rounded[i] = quantize_weights(w, widths[i], steps[i], codes);
   });
   if (options.compensate) {
     const RoundingCompensation compensation(layer, w, input, options.centered);

@@ -91,12 +91,24 @@ std::vector<WeightCode> candidate_codes(unsigned bits) {
 
 namespace {
 
+bool symmetric_only(unsigned bits, CodeChoice choice) {
+  return choice == CodeChoice::kSymmetric && bits <= kMostSymmetric;
+}
+
+std::vector<WeightCode> allowed_codes(unsigned bits, CodeChoice choice) {
+  std::vector<WeightCode> codes = candidate_codes(bits);
+  if (symmetric_only(bits, choice)) codes = {codes.back()};
+  return codes;
+}
+
+bool searches(unsigned bits, CodeChoice choice) { return choice != CodeChoice::kEven && !symmetric_only(bits, choice); }
+
 // The error of a code over all weights of a tap: see QuantizedWeights.
 double full_error(const LinearWeights& w, std::size_t tap, const WeightCode& code, double step) {
   return TapSample(w, tap, 1).error(Levels(code), std::ldexp(step, code.shift));
 }
 
-WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, double step, bool reweight,
+WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, double step, bool reweighted,
                      const std::vector<WeightCode>& candidates) {
   // Nothing but zeros needs a code that has a zero, which the odd one is not.
   if (all_zero(w, tap)) return WeightCode::twos_complement(bits);
@@ -114,22 +126,22 @@ WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, dou
         best.shift = static_cast<std::uint8_t>(shift);
       }
     }
-  if (!reweight) return best;
+  if (!reweighted) return best;
   const WeightCode other = reweighted_code(w, tap, best, step);
   return full_error(w, tap, other, step) * kReweightGain < full_error(w, tap, best, step) ? other : best;
 }
 
 }  // namespace
 
-QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double step, bool reweight) {
+QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double step, CodeChoice choice) {
   if (!(step > 0) || !std::isfinite(step)) throw internal_error("weight step is not positive");
-  const std::vector<WeightCode> candidates = candidate_codes(bits);
+  const std::vector<WeightCode> candidates = allowed_codes(bits, choice);
   const std::size_t n = w.filters * w.inner;
   QuantizedWeights out;
   out.code.resize(w.values.size());
   out.value.resize(w.values.size());
   for (std::size_t tap = 0; tap < w.taps; ++tap) {
-    WeightCode best = best_code(w, tap, bits, step, reweight, candidates);
+    WeightCode best = best_code(w, tap, bits, step, searches(bits, choice), candidates);
     const Levels levels(best);
     const double tap_step = std::ldexp(step, best.shift);
     for (std::size_t j = tap * n; j < (tap + 1) * n; ++j) {
@@ -157,8 +169,8 @@ double grid_step(const StepCurve& curve, std::size_t i) {
 
 }  // namespace
 
-StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_energy, bool reweight) {
-  const std::vector<WeightCode> candidates = candidate_codes(bits);
+StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_energy, CodeChoice choice) {
+  const std::vector<WeightCode> candidates = allowed_codes(bits, choice);
   double magnitude = largest_magnitude(w);
   if (magnitude == 0) magnitude = 1;
   // From a step with which the narrowest code still reaches everything to one that is far too fine.
@@ -205,7 +217,7 @@ StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_ener
     }
   };
   std::size_t at = count;
-  for (int turn = 0; reweight && turn < kTurns && at != cheapest(curve); ++turn) {
+  for (int turn = 0; searches(bits, choice) && turn < kTurns && at != cheapest(curve); ++turn) {
     at = cheapest(curve);
     // Gaps pay where the step is finer than evenly spaced values want it.
     for (std::size_t finer = 0; finer <= (turn == 0 ? 3 * octave : 0) && finer <= at; finer += octave)

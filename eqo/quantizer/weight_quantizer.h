@@ -71,15 +71,26 @@ class Levels {
 // {-(2^b - 1), ..., -1, 1, ..., 2^b - 1}; of one bit only the last, because {-1, 0} can't express two signs.
 std::vector<WeightCode> candidate_codes(unsigned bits);
 
+// Which codes a layer may have.
+enum class CodeChoice : std::uint8_t {
+  kEven,        // candidate_codes()
+  kReweighted,  // for each tap other significances and offsets too: see reweight.h
+  // What training makes the most of: up to kMostSymmetric bits the odd numbers alone, as far below zero as above it,
+  // whatever rounds best at the start; wider ones as kReweighted.
+  kSymmetric
+};
+inline constexpr unsigned kMostSymmetric = 2;
+
 // Rounds every weight to the nearest value * step. For each tap the code and the exponent (0..kMaxTapExponent, only
-// with several taps) are those of the least error. bits in 1..8, step > 0. With `reweight` other significances and
-// offsets are tried for each tap: see reweight.h.
-QuantizedWeights quantize_weights(const LinearWeights& weights, unsigned bits, double step, bool reweight = false);
+// with several taps) are those of the least error. bits in 1..8, step > 0.
+QuantizedWeights quantize_weights(const LinearWeights& weights, unsigned bits, double step,
+                                  CodeChoice choice = CodeChoice::kEven);
 inline constexpr unsigned kMaxTapExponent = 3;
 
 // The error of quantize_weights over all sensible steps, divided by `output_energy`. A finer step needs a wider
-// accumulator, so each octave has to lower the error by at least a tenth to be worth it. With `reweight` step and codes
-// are chosen in turns: the codes that are best at the best step so far are tried at all steps.
-StepCurve weight_curve(const LinearWeights& weights, unsigned bits, double output_energy, bool reweight = false);
+// accumulator, so each octave has to lower the error by at least a tenth to be worth it. Step and re-weighted codes are
+// chosen in turns: the codes that are best at the best step so far are tried at all steps.
+StepCurve weight_curve(const LinearWeights& weights, unsigned bits, double output_energy,
+                       CodeChoice choice = CodeChoice::kEven);
 
 }  // namespace eqo::quant

@@ -75,6 +75,27 @@ TEST(WeightQuantizer, SparseWeightsGetACodeWithZero) {
   EXPECT_NEAR(q.error, 0, 1e-9);
 }
 
+TEST(WeightQuantizer, SymmetricCodesReachAsFarBelowZeroAsAbove) {
+  LinearWeights w = gaussian(16, 8, 32, 6);
+  for (float& v : w.values) v = v * v;  // rounds best to what lies above zero
+  for (unsigned bits = 1; bits <= 8; ++bits) {
+    const auto quantized = [&](CodeChoice choice) {
+      return quantize_weights(w, bits, best_step(weight_curve(w, bits, 1, choice)), choice);
+    };
+    const QuantizedWeights q = quantized(CodeChoice::kSymmetric);
+    if (bits > kMostSymmetric) {
+      EXPECT_EQ(q.value, quantized(CodeChoice::kReweighted).value) << bits;
+      continue;
+    }
+    for (WeightCode code : q.codes) {
+      code.shift = 0;
+      EXPECT_EQ(code, candidate_codes(bits).back()) << bits;
+      EXPECT_EQ(code.min_value(), -code.max_value()) << bits;
+    }
+    if (bits == 2) EXPECT_NE(quantized(CodeChoice::kReweighted).value, q.value);
+  }
+}
+
 TEST(WeightQuantizer, AllZeroWeightsStayZero) {
   for (unsigned bits = 1; bits <= 8; ++bits) {
     LinearWeights w = gaussian(16, 3, 4, 1);
