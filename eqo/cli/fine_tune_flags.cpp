@@ -74,7 +74,8 @@ void add_fine_tune_flags(CLI::App& cmd, FineTuneFlags& flags) {
       ->capture_default_str()
       ->needs(epochs)
       ->group(group);
-  cmd.add_option("--learning-rate", o.learning_rate, "Peak of the weights' one-cycle schedule")
+  cmd.add_option("--learning-rate", o.learning_rate,
+                 "Peak of the weights' one-cycle schedule, relative to their magnitude")
       ->capture_default_str()
       ->needs(epochs)
       ->group(group);

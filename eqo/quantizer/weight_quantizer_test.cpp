@@ -92,7 +92,9 @@ TEST(WeightQuantizer, SymmetricCodesReachAsFarBelowZeroAsAbove) {
       EXPECT_EQ(code, candidate_codes(bits).back()) << bits;
       EXPECT_EQ(code.min_value(), -code.max_value()) << bits;
     }
-    if (bits == 2) EXPECT_NE(quantized(CodeChoice::kReweighted).value, q.value);
+    if (bits == 2) {
+      EXPECT_NE(quantized(CodeChoice::kReweighted).value, q.value);
+    }
   }
 }
 

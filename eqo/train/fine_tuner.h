@@ -17,8 +17,8 @@ namespace eqo {
 struct FineTuneOptions {
   int epochs = 20;
   int batch = 32;
-  double learning_rate = 7e-4;  // of weights and biases in real units: the peak of one cycle, which rises linearly
-                                // and falls along half a cosine to zero
+  double learning_rate = 0.01;  // of weights, relative to their tap's, and of biases (QuantNet::step): the peak of one
+                                // cycle, which rises linearly and falls along half a cosine to zero
   double scale_rate = 3e-4;     // of the scales' logarithms, likewise
   double warmup = 0.1;          // share of all steps in which the rate rises
   double temperature = 4;       // of the distillation from the float network

@@ -25,12 +25,22 @@ namespace {
 using at::Tensor;
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
+constexpr double kBiasPace = 0.01;   // of the largest magnitude that the layer's outputs had in calibration
+constexpr double kLeastPace = 0.01;  // of a tap's weights, as a share of the layer's largest
 
 // A parameter, Adam's moments of it, and one differentiable alias of its memory for each worker.
 struct Trained {
   Tensor value, first, second;
   std::vector<Tensor> leaves;
+  Tensor pace;  // what a step at the rate 1 moves it by, about
 };
+
+// The root mean square of each tap's weights [taps][...], for [taps, 1] tensors.
+Tensor magnitudes(const Tensor& weights) {
+  const Tensor rms = weights.square().mean(1, true).sqrt_();
+  const double most = rms.max().item<double>();
+  return most > 0 ? rms.clamp_min(kLeastPace * most) : at::ones_like(rms);
+}
 
 }  // namespace
 
@@ -85,8 +95,8 @@ struct QuantNet::Impl {
 };
 
 void QuantNet::Impl::build(const quant::TuneProblem& problem) {
-  const auto add = [&](Tensor value) {
-    Trained t{value, at::zeros_like(value), at::zeros_like(value), {}};
+  const auto add = [&](const Tensor& value, const Tensor& pace) {
+    Trained t{value, at::zeros_like(value), at::zeros_like(value), {}, pace};
     for (int w = 0; w < options.threads; ++w) {
       t.leaves.push_back(value.detach());  // the same memory, another gradient
       t.leaves.back().set_requires_grad(true);
@@ -94,7 +104,7 @@ void QuantNet::Impl::build(const quant::TuneProblem& problem) {
     trained.push_back(std::move(t));
   };
   const auto groups = static_cast<std::int64_t>(problem.fixed_group.size());
-  add(at::zeros({groups}, at::kFloat));
+  add(at::zeros({groups}, at::kFloat), at::ones({1}));
   // 1 / sqrt(N Q) for the N weights whose steps a factor scales and the largest level Q (LSQ, section 2.2).
   std::vector<double> weights(problem.fixed_group.size(), 0);
   for (const quant::TuneLayer& layer : problem.layers) {
@@ -105,12 +115,16 @@ void QuantNet::Impl::build(const quant::TuneProblem& problem) {
     for (std::size_t i = 0; i < real.size(); ++i)
       real[i] = static_cast<float>(static_cast<double>(layer.weights[i]) * layer.step);
     const auto taps = static_cast<std::int64_t>(layer.levels.size());
-    add(from_values(real, {taps, static_cast<std::int64_t>(real.size()) / taps}, "weights"));
+    const Tensor weights_of_taps = from_values(real, {taps, static_cast<std::int64_t>(real.size()) / taps}, "weights");
+    add(weights_of_taps, magnitudes(weights_of_taps));
     const DraftBias bias = draft_bias(problem, layer);
     std::vector<float> real_bias;
     for (const std::int64_t b : bias.values)
       real_bias.push_back(static_cast<float>(static_cast<double>(b) * bias.scale));
-    add(from_values(real_bias, {static_cast<std::int64_t>(real_bias.size())}, "bias"));
+    const quant::DraftNode& output = problem.nodes[static_cast<std::size_t>(layer.draft_node)];
+    const auto most = static_cast<double>(std::max({std::int64_t{1}, -output.lo, output.hi}));
+    add(from_values(real_bias, {static_cast<std::int64_t>(real_bias.size())}, "bias"),
+        at::full({1}, kBiasPace * most * bias.scale));
   }
   std::vector<float> factors;
   for (std::size_t g = 0; g < weights.size(); ++g)
@@ -178,7 +192,7 @@ void QuantNet::Impl::update(double rate, double scale_rate) {
     t.first.mul_(kBeta1).add_(gradient, 1 - kBeta1);
     t.second.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
     const Tensor scale = (t.second / correct2).sqrt_().add_(kEpsilon);
-    t.value.addcdiv_(t.first, scale, -(i == 0 ? scale_rate : rate) / correct1);
+    t.value.addcdiv_(t.first * t.pace, scale, -(i == 0 ? scale_rate : rate) / correct1);
   }
 }
 
