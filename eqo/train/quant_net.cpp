@@ -27,6 +27,7 @@ using at::Tensor;
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
 constexpr double kBiasPace = 0.01;   // of the largest magnitude that the layer's outputs had in calibration
 constexpr double kLeastPace = 0.01;  // of a tap's weights, as a share of the layer's largest
+constexpr double kTapPace = 0.5;     // of weights of which an output adds up nine taps
 
 // A parameter, Adam's moments of it, and one differentiable alias of its memory for each worker.
 struct Trained {
@@ -35,11 +36,12 @@ struct Trained {
   Tensor pace;  // what a step at the rate 1 moves it by, about
 };
 
-// The root mean square of each tap's weights [taps][...], for [taps, 1] tensors.
-Tensor magnitudes(const Tensor& weights) {
+// Of weights [taps][...]: the root mean square of each tap's, as [taps, 1].
+Tensor weights_pace(const Tensor& weights) {
   const Tensor rms = weights.square().mean(1, true).sqrt_();
   const double most = rms.max().item<double>();
-  return most > 0 ? rms.clamp_min(kLeastPace * most) : at::ones_like(rms);
+  if (most == 0) return at::ones_like(rms);
+  return rms.clamp_min(kLeastPace * most) * (weights.size(0) > 1 ? kTapPace : 1.0);
 }
 
 }  // namespace
@@ -116,7 +118,7 @@ void QuantNet::Impl::build(const quant::TuneProblem& problem) {
       real[i] = static_cast<float>(static_cast<double>(layer.weights[i]) * layer.step);
     const auto taps = static_cast<std::int64_t>(layer.levels.size());
     const Tensor weights_of_taps = from_values(real, {taps, static_cast<std::int64_t>(real.size()) / taps}, "weights");
-    add(weights_of_taps, magnitudes(weights_of_taps));
+    add(weights_of_taps, weights_pace(weights_of_taps));
     const DraftBias bias = draft_bias(problem, layer);
     std::vector<float> real_bias;
     for (const std::int64_t b : bias.values)

@@ -38,10 +38,10 @@ class QuantNet {
     std::size_t correct = 0;  // largest logit at the label
   };
   // `images` are real: labels.size() x input size. At the rate 1 a step moves a weight by up to about the root mean
-  // square of its tap's weights at the start, and a bias by a hundredth of the largest output that its layer had in
-  // calibration: layers whose weights are small by tens of times would else be shaken, or stand still. `scale_rate` is
-  // of the logarithms of the factors. `halvings`, up to 3: weights may also be points between the levels of their
-  // codes, 2^halvings times as close.
+  // square of its tap's weights at the start (half of it in the Winograd domain), and a bias by a hundredth of the
+  // largest output that its layer had in calibration: layers whose weights are small by tens of times would else be
+  // shaken, or stand still. `scale_rate` is of the logarithms of the factors. `halvings`, up to 3: weights may also be
+  // points between the levels of their codes, 2^halvings times as close.
   StepResult step(std::span<const float> images, std::span<const std::int32_t> labels, double rate, double scale_rate,
                   unsigned halvings = 0);
 
