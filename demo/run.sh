@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 eqo=build/eqo
-model=demo/resnet20-cifar10.eqo
+model=models/resnet20-cifar10-w4a6.eqo
 photos=build/demo/photos
 
 demo/photos.sh "$photos"

@@ -45,7 +45,7 @@ TEST(Output, AnAllocationThatFails) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer's shadow memory needs more address space than the limit";
 #endif
-  const std::string model = fixture("../../demo/resnet20-cifar10.eqo");
+  const std::string model = fixture("../../models/resnet20-cifar10-w4a6.eqo");
   expect_error({"local", model, "--data", images(), "--index", "0"}, Category::kResource, "out of memory",
                {.memory_kib = 60'000});
 }
