@@ -63,3 +63,7 @@ for item in "$@"; do
       done ;;
   esac
 done
+# The float network has no bytes to be drawn at.
+grep -v '^float,' "$table" > "$work/points.csv"
+"$eqo" plot "$work/points.csv" -o "${table%.csv}.svg" --x "MB by OT" --y "accuracy %" --series series \
+  --title "Accuracy and megabytes of a session of one image, $(basename "$model" .onnx)"

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <regex>
@@ -18,8 +19,9 @@ std::map<std::string, std::vector<std::string>> card() {
   std::map<std::string, std::vector<std::string>> rows;
   std::istringstream text(read_file(models() + "/README.md"));
   for (std::string line; std::getline(text, line);) {
+    line.erase(std::remove(line.begin(), line.end(), ' '), line.end());
     std::smatch name;
-    if (!std::regex_search(line, name, std::regex("^\\| `([a-z0-9-]+\\.eqo)` \\|"))) continue;
+    if (!std::regex_search(line, name, std::regex("^\\|`([a-z0-9-]+\\.eqo)`\\|"))) continue;
     std::istringstream cells(line.substr(1));
     for (std::string cell; std::getline(cells, cell, '|');) rows[name[1]].push_back(cell);
   }
@@ -45,9 +47,9 @@ TEST(Models, CardSaysWhatTheyCost) {
     const std::vector<std::string>& cells = row->second;
     const json plan = run_json({"plan", file.path(), "--products", "auto"})["communication"];
     const json by_ot = run_json({"plan", file.path(), "--products", "ot"})["communication"];
-    EXPECT_EQ(cells.at(cells.size() - 3), " " + megabytes(plan["setup_bytes"]) + " ");
-    EXPECT_EQ(cells.at(cells.size() - 2), " " + megabytes(plan["online_bytes"]) + " ");
-    EXPECT_EQ(cells.at(cells.size() - 1), " " + megabytes(by_ot["total_bytes"]) + " ");
+    EXPECT_EQ(cells.at(cells.size() - 3), megabytes(plan["setup_bytes"]));
+    EXPECT_EQ(cells.at(cells.size() - 2), megabytes(plan["online_bytes"]));
+    EXPECT_EQ(cells.at(cells.size() - 1), megabytes(by_ot["total_bytes"]));
   }
   EXPECT_EQ(files, rows.size());
   EXPECT_GE(files, 4U);
