@@ -77,7 +77,7 @@ class FaultyTransport final : public Transport {
 
 constexpr std::uint32_t kBatch = 2;
 
-class Faults : public ::testing::Test {
+class Faults : public ::testing::TestWithParam<Products> {
  protected:
   // Two batches, then the goodbye: the wire's bytes by sender, and where each message's header is.
   Faults() {
@@ -125,14 +125,15 @@ class Faults : public ::testing::Test {
     return e && (e->category() == Category::kConnection || e->category() == Category::kProtocol);
   }
 
-  Offer offer_ = testing::random_offer(6, Reveal::kLabel);
+  Offer offer_ = GetParam() == Products::kHe ? testing::homomorphic_offer(6, 2 * kBatch, Reveal::kLabel)
+                                             : testing::random_offer(6, Reveal::kLabel);
   std::array<std::uint64_t, 2> streams_{}, handshake_{};
   std::array<std::vector<std::uint64_t>, 2> headers_;
   std::vector<Word> images_;
   std::vector<std::int64_t> expected_;
 };
 
-TEST_F(Faults, WithoutOneTheStreamsAreAsLongAsPlanned) {
+TEST_P(Faults, WithoutOneTheStreamsAreAsLongAsPlanned) {
   const Outcome o = run({});
   ASSERT_TRUE(o.server && o.client) << o.server.text() << " / " << o.client.text();
   // One byte more than the plan says never comes; the last one does.
@@ -145,7 +146,7 @@ TEST_F(Faults, WithoutOneTheStreamsAreAsLongAsPlanned) {
   }
 }
 
-TEST_F(Faults, ACutAnywhereEndsBothEndsAtOnce) {
+TEST_P(Faults, ACutAnywhereEndsBothEndsAtOnce) {
   std::mt19937_64 random(7);
   for (const Party sender : {Party::kServer, Party::kClient}) {
     const auto s = static_cast<std::size_t>(sender);
@@ -164,7 +165,7 @@ TEST_F(Faults, ACutAnywhereEndsBothEndsAtOnce) {
   }
 }
 
-TEST_F(Faults, ASilentPeerMeetsTheDeadline) {
+TEST_P(Faults, ASilentPeerMeetsTheDeadline) {
   for (const Party sender : {Party::kServer, Party::kClient}) {
     const auto s = static_cast<std::size_t>(sender);
     for (const std::uint64_t at : {std::uint64_t{3}, handshake_[s] + 7, headers_[s][headers_[s].size() / 2],
@@ -180,7 +181,7 @@ TEST_F(Faults, ASilentPeerMeetsTheDeadline) {
   }
 }
 
-TEST_F(Faults, AFlippedBitOfTheHandshakeEndsIt) {
+TEST_P(Faults, AFlippedBitOfTheHandshakeEndsIt) {
   std::mt19937_64 random(8);
   for (const Party sender : {Party::kServer, Party::kClient}) {
     const auto s = static_cast<std::size_t>(sender);
@@ -198,7 +199,7 @@ TEST_F(Faults, AFlippedBitOfTheHandshakeEndsIt) {
   }
 }
 
-TEST_F(Faults, AFlippedBitOfAHeaderIsFound) {
+TEST_P(Faults, AFlippedBitOfAHeaderIsFound) {
   std::mt19937_64 random(9);
   for (const Party sender : {Party::kServer, Party::kClient}) {
     const auto s = static_cast<std::size_t>(sender);
@@ -223,7 +224,7 @@ TEST_F(Faults, AFlippedBitOfAHeaderIsFound) {
 
 // A payload is not authenticated (TLS does that), and shares are meaningless numbers: the session ends all the same,
 // in order or with an error of the wire.
-TEST_F(Faults, AFlippedBitOfAPayloadDoesNoHarm) {
+TEST_P(Faults, AFlippedBitOfAPayloadDoesNoHarm) {
   std::mt19937_64 random(10);
   for (const Party sender : {Party::kServer, Party::kClient}) {
     const auto s = static_cast<std::size_t>(sender);
@@ -242,6 +243,10 @@ TEST_F(Faults, AFlippedBitOfAPayloadDoesNoHarm) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(By, Faults, ::testing::Values(Products::kOt, Products::kHe), [](const auto& given) {
+  return std::string(given.param == Products::kHe ? "HomomorphicProducts" : "ObliviousTransfer");
+});
 
 }  // namespace
 }  // namespace eqo
