@@ -50,7 +50,7 @@ CalibratedNet::CalibratedNet(const FloatGraph& prepared, const FloatBatch& image
   stats_ = collect_stats(graph_, plan_, images_, seed, pool_, after_node_);
 }
 
-const StepCurve& CalibratedNet::curve(std::size_t node, ConvDomain domain, unsigned bits, CodeChoice codes,
+const StepCurve& CalibratedNet::curve(std::size_t node, ConvDomain domain, unsigned bits, CodeRules codes,
                                       const LinearWeights& weights) {
   const auto [found, added] = curves_[node].try_emplace({domain, bits, codes});
   if (added) found->second = weight_curve(weights, bits, stats_.layers[node]->output_energy, codes);
@@ -79,9 +79,7 @@ Model CalibratedNet::build(const QuantizeOptions& options, const FloatBatch& ima
   const ScaleCosts activations = activation_costs(graph_, plan, stats_);
   const std::vector<LayerChoice> choices = choose_layers(graph_, plan, stats_, activations, options);
   // Re-weighting changes the steps, and so the rings; with the steps known it takes time and hardly changes a ring.
-  const CodeChoice codes = options.disabled.count(QuantPass::kReweight) != 0 ? CodeChoice::kEven
-                           : tuner != nullptr                                ? CodeChoice::kSymmetric
-                                                                             : CodeChoice::kReweighted;
+  const CodeRules codes = code_rules(options.disabled, tuner != nullptr);
   const ScaleCosts costs = weight_costs(graph_, plan, stats_, choices, activations, codes, curves_, pool_);
   const Scales scales = solve_scales(graph_, plan, groups, costs, options.seed);
 

@@ -26,7 +26,7 @@ class CalibratedNet {
   Model draft(const QuantizeOptions& options, std::size_t count);
 
   // Error curve of a linear node's `weights`; not from two threads for the same node at once.
-  const StepCurve& curve(std::size_t node, ConvDomain domain, unsigned bits, CodeChoice codes,
+  const StepCurve& curve(std::size_t node, ConvDomain domain, unsigned bits, CodeRules codes,
                          const LinearWeights& weights);
 
   const FloatGraph& graph() const { return graph_; }

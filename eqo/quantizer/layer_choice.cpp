@@ -127,7 +127,7 @@ std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan&
 }
 
 ScaleCosts weight_costs(const FloatGraph& graph, const GraphPlan& plan, const FloatStats& stats,
-                        const std::vector<LayerChoice>& choices, ScaleCosts costs, CodeChoice codes, CurveCache& curves,
+                        const std::vector<LayerChoice>& choices, ScaleCosts costs, CodeRules codes, CurveCache& curves,
                         ThreadPool& pool) {
   curves.resize(graph.nodes.size());
   pool.parallel_for(graph.nodes.size(), 1, [&](std::size_t begin, std::size_t end) {

@@ -27,11 +27,11 @@ std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan&
 LinearWeights layer_weights(const FloatNode& node, const LayerStats& stats, ConvDomain domain);
 
 // Error curves of weights by node: domain, width, re-weighted or not.
-using CurveCache = std::vector<std::map<std::tuple<ConvDomain, unsigned, CodeChoice>, StepCurve>>;
+using CurveCache = std::vector<std::map<std::tuple<ConvDomain, unsigned, CodeRules>, StepCurve>>;
 
 // `activations` and the error curves of all layers' weights.
 ScaleCosts weight_costs(const FloatGraph& graph, const GraphPlan& plan, const FloatStats& stats,
-                        const std::vector<LayerChoice>& choices, ScaleCosts activations, CodeChoice codes,
+                        const std::vector<LayerChoice>& choices, ScaleCosts activations, CodeRules codes,
                         CurveCache& curves, ThreadPool& pool);
 
 // What became of the layers.

@@ -28,7 +28,7 @@ using GivenLayers = std::map<int, GivenLayer>;
 struct LoweringOptions {
   bool bias_correction = true;
   bool compensate_rounding = true;
-  CodeChoice codes = CodeChoice::kEven;
+  CodeRules codes = CodeChoice::kEven;
   bool merge_residuals = true;  // add accumulators as they are; else every one is truncated by itself first
   std::function<void(std::size_t)> after_node;
   GivenLayers given;           // instead of rounding these layers' weights

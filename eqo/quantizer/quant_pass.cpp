@@ -7,7 +7,8 @@
 
 namespace eqo {
 namespace {
-constexpr std::array<const char*, 6> kNames{"winograd", "rings", "residual", "share-extend", "pool-order", "reweight"};
+constexpr std::array<const char*, 8> kNames{"winograd",   "rings",    "residual", "share-extend",
+                                            "pool-order", "reweight", "offsets",  "tap-exponents"};
 }  // namespace
 
 const char* quant_pass_name(QuantPass pass) { return kNames.at(static_cast<std::size_t>(pass)); }

@@ -22,8 +22,9 @@ using testing::test_images;
 
 constexpr std::size_t kImages = 16;
 constexpr std::uint64_t kSeed = 11;
-const std::set<QuantPass> kAll{QuantPass::kWinograd,    QuantPass::kRings,     QuantPass::kResidual,
-                               QuantPass::kShareExtend, QuantPass::kPoolOrder, QuantPass::kReweight};
+const std::set<QuantPass> kAll{QuantPass::kWinograd,    QuantPass::kRings,       QuantPass::kResidual,
+                               QuantPass::kShareExtend, QuantPass::kPoolOrder,   QuantPass::kReweight,
+                               QuantPass::kOffsets,     QuantPass::kTapExponents};
 
 Model quantized(const FloatGraph& graph, const std::set<QuantPass>& disabled, QuantizeOptions options = {},
                 QuantizeReport* report = nullptr) {
@@ -91,8 +92,8 @@ FloatGraph residual_net() {
 }
 
 TEST(QuantPass, NamesAreKnown) {
-  EXPECT_THAT(quant_pass_names(),
-              ::testing::ElementsAre("winograd", "rings", "residual", "share-extend", "pool-order", "reweight"));
+  EXPECT_THAT(quant_pass_names(), ::testing::ElementsAre("winograd", "rings", "residual", "share-extend", "pool-order",
+                                                         "reweight", "offsets", "tap-exponents"));
   for (const std::string& name : quant_pass_names()) EXPECT_EQ(quant_pass_name(quant_pass(name)), name);
   try {
     quant_pass("ring");

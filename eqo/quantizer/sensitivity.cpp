@@ -45,12 +45,11 @@ std::vector<WeightError> weight_errors(CalibratedNet& net, std::size_t node, Con
   const FloatNode& layer = net.graph().nodes[node];
   const LinearWeights w = layer_weights(layer, *net.stats().layers[node], domain);
   const std::vector<unsigned> widths(options.weights_bits.begin(), options.weights_bits.end());
-  const CodeChoice codes = options.reweight ? CodeChoice::kReweighted : CodeChoice::kEven;
   std::vector<double> steps;
-  for (const unsigned bits : widths) steps.push_back(best_step(net.curve(node, domain, bits, codes, w)));
+  for (const unsigned bits : widths) steps.push_back(best_step(net.curve(node, domain, bits, options.codes, w)));
   std::vector<QuantizedWeights> rounded(widths.size());
   net.pool().parallel_for(widths.size(), 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) rounded[i] = quantize_weights(w, widths[i], steps[i], codes);
+    for (std::size_t i = begin; i < end; ++i) rounded[i] = quantize_weights(w, widths[i], steps[i], options.codes);
   });
   if (options.compensate) {
     const RoundingCompensation compensation(layer, w, input, options.centered);
@@ -190,7 +189,8 @@ std::string key_of(CalibratedNet& net, const SensitivityOptions& options) {
   Digest64 digest;
   digest.add(options.seed);
   digest.add(static_cast<std::uint64_t>(options.measure));
-  for (const bool flag : {options.reweight, options.compensate, options.centered, options.clip})
+  digest.add(static_cast<std::uint64_t>(options.codes.choice));
+  for (const bool flag : {options.codes.tap_exponents, options.compensate, options.centered, options.clip})
     digest.add(std::uint64_t{flag});
   for (const auto* widths : {&options.weights_bits, &options.activation_bits}) {
     digest.add(widths->size());

@@ -26,7 +26,8 @@ struct SensitivityOptions {
   std::set<unsigned> weights_bits, activation_bits;
   SensitivityMeasure measure = SensitivityMeasure::kFisher;
   std::uint64_t seed = 1;
-  bool reweight = true, compensate = true;          // weights are rounded so
+  CodeRules codes = CodeChoice::kReweighted;        // weights are rounded so
+  bool compensate = true;                           // and so
   bool centered = true;                             // biases are corrected
   bool clip = false;                                // activations are
   decltype(QuantizeOptions::hessian) hessian = {};  // for SensitivityMeasure::kHessian

@@ -89,6 +89,15 @@ std::vector<WeightCode> candidate_codes(unsigned bits) {
   return {WeightCode::twos_complement(bits), ascending(bits, 0, 1 - (std::int64_t{1} << (bits - 1))), odd};
 }
 
+CodeRules code_rules(const std::set<QuantPass>& disabled, bool trained) {
+  const auto left_out = [&](QuantPass pass) { return disabled.count(pass) != 0; };
+  return {left_out(QuantPass::kOffsets)    ? CodeChoice::kTwosComplement
+          : left_out(QuantPass::kReweight) ? CodeChoice::kEven
+          : trained                        ? CodeChoice::kSymmetric
+                                           : CodeChoice::kReweighted,
+          !left_out(QuantPass::kTapExponents)};
+}
+
 namespace {
 
 bool symmetric_only(unsigned bits, CodeChoice choice) {
@@ -98,10 +107,17 @@ bool symmetric_only(unsigned bits, CodeChoice choice) {
 std::vector<WeightCode> allowed_codes(unsigned bits, CodeChoice choice) {
   std::vector<WeightCode> codes = candidate_codes(bits);
   if (symmetric_only(bits, choice)) codes = {codes.back()};
+  if (choice == CodeChoice::kTwosComplement) codes = {codes.front()};
   return codes;
 }
 
-bool searches(unsigned bits, CodeChoice choice) { return choice != CodeChoice::kEven && !symmetric_only(bits, choice); }
+bool searches(unsigned bits, CodeChoice choice) {
+  return choice == CodeChoice::kReweighted || (choice == CodeChoice::kSymmetric && !symmetric_only(bits, choice));
+}
+
+unsigned most_shift(const LinearWeights& w, CodeRules rules) {
+  return w.taps > 1 && rules.tap_exponents ? kMaxTapExponent : 0;
+}
 
 // The error of a code over all weights of a tap: see QuantizedWeights.
 double full_error(const LinearWeights& w, std::size_t tap, const WeightCode& code, double step) {
@@ -109,11 +125,10 @@ double full_error(const LinearWeights& w, std::size_t tap, const WeightCode& cod
 }
 
 WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, double step, bool reweighted,
-                     const std::vector<WeightCode>& candidates) {
+                     unsigned max_shift, const std::vector<WeightCode>& candidates) {
   // Nothing but zeros needs a code that has a zero, which the odd one is not.
   if (all_zero(w, tap)) return WeightCode::twos_complement(bits);
   const TapSample view(w, tap, std::max<std::size_t>(1, w.filters * w.inner / kSampledTap) | 1U);
-  const unsigned max_shift = w.taps > 1 ? kMaxTapExponent : 0;
   WeightCode best;
   double least = std::numeric_limits<double>::infinity();
   for (const WeightCode& candidate : candidates)
@@ -133,15 +148,15 @@ WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, dou
 
 }  // namespace
 
-QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double step, CodeChoice choice) {
+QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double step, CodeRules rules) {
   if (!(step > 0) || !std::isfinite(step)) throw internal_error("weight step is not positive");
-  const std::vector<WeightCode> candidates = allowed_codes(bits, choice);
+  const std::vector<WeightCode> candidates = allowed_codes(bits, rules.choice);
   const std::size_t n = w.filters * w.inner;
   QuantizedWeights out;
   out.code.resize(w.values.size());
   out.value.resize(w.values.size());
   for (std::size_t tap = 0; tap < w.taps; ++tap) {
-    WeightCode best = best_code(w, tap, bits, step, searches(bits, choice), candidates);
+    WeightCode best = best_code(w, tap, bits, step, searches(bits, rules.choice), most_shift(w, rules), candidates);
     const Levels levels(best);
     const double tap_step = std::ldexp(step, best.shift);
     for (std::size_t j = tap * n; j < (tap + 1) * n; ++j) {
@@ -169,12 +184,12 @@ double grid_step(const StepCurve& curve, std::size_t i) {
 
 }  // namespace
 
-StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_energy, CodeChoice choice) {
-  const std::vector<WeightCode> candidates = allowed_codes(bits, choice);
+StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_energy, CodeRules rules) {
+  const std::vector<WeightCode> candidates = allowed_codes(bits, rules.choice);
   double magnitude = largest_magnitude(w);
   if (magnitude == 0) magnitude = 1;
   // From a step with which the narrowest code still reaches everything to one that is far too fine.
-  const int span = static_cast<int>(kMaxTapExponent) * (w.taps > 1 ? 1 : 0);
+  const int span = static_cast<int>(most_shift(w, rules));
   const int last = static_cast<int>(std::ceil((std::log2(magnitude) - bits + 2) * kStepsPerOctave));
   const int first = last - (5 + span) * kStepsPerOctave;
   const std::size_t count = static_cast<std::size_t>(last - first) + 1, octave = kStepsPerOctave;
@@ -208,7 +223,7 @@ StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_ener
   sum_up();
   const auto try_codes_of = [&](std::size_t at) {
     for (std::size_t tap = 0; tap < w.taps; ++tap) {
-      const WeightCode code = best_code(w, tap, bits, grid_step(curve, at), true, candidates);
+      const WeightCode code = best_code(w, tap, bits, grid_step(curve, at), true, most_shift(w, rules), candidates);
       const TapSample view(w, tap, stride);
       const Levels levels(code);
       for (std::size_t i = 0; i < count; ++i)
@@ -217,7 +232,7 @@ StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_ener
     }
   };
   std::size_t at = count;
-  for (int turn = 0; searches(bits, choice) && turn < kTurns && at != cheapest(curve); ++turn) {
+  for (int turn = 0; searches(bits, rules.choice) && turn < kTurns && at != cheapest(curve); ++turn) {
     at = cheapest(curve);
     // Gaps pay where the step is finer than evenly spaced values want it.
     for (std::size_t finer = 0; finer <= (turn == 0 ? 3 * octave : 0) && finer <= at; finer += octave)

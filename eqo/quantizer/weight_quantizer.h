@@ -1,11 +1,14 @@
 #pragma once
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <vector>
 
 #include "eqo/kernels/convolution.h"
 #include "eqo/kernels/weight_code.h"
+#include "eqo/quantizer/quant_pass.h"
 #include "eqo/quantizer/step_curve.h"
 
 namespace eqo::quant {
@@ -73,24 +76,35 @@ std::vector<WeightCode> candidate_codes(unsigned bits);
 
 // Which codes a layer may have.
 enum class CodeChoice : std::uint8_t {
-  kEven,        // candidate_codes()
-  kReweighted,  // for each tap other significances and offsets too: see reweight.h
+  kTwosComplement,  // nothing else, but of one bit
+  kEven,            // candidate_codes()
+  kReweighted,      // for each tap other significances and offsets too: see reweight.h
   // What training makes the most of: up to kMostSymmetric bits the odd numbers alone, as far below zero as above it,
   // whatever rounds best at the start; wider ones as kReweighted.
   kSymmetric
 };
 inline constexpr unsigned kMostSymmetric = 2;
 
+struct CodeRules {
+  CodeChoice choice = CodeChoice::kEven;
+  bool tap_exponents = true;  // a power of two by tap
+
+  CodeRules(CodeChoice c, bool exponents = true) : choice(c), tap_exponents(exponents) {}
+  auto operator<=>(const CodeRules&) const = default;
+};
+// Without the passes that are left out; `trained`: the weights will be.
+CodeRules code_rules(const std::set<QuantPass>& disabled, bool trained);
+
 // Rounds every weight to the nearest value * step. For each tap the code and the exponent (0..kMaxTapExponent, only
-// with several taps) are those of the least error. bits in 1..8, step > 0.
+// with several taps, and if the rules allow it) are those of the least error. bits in 1..8, step > 0.
 QuantizedWeights quantize_weights(const LinearWeights& weights, unsigned bits, double step,
-                                  CodeChoice choice = CodeChoice::kEven);
+                                  CodeRules rules = CodeChoice::kEven);
 inline constexpr unsigned kMaxTapExponent = 3;
 
 // The error of quantize_weights over all sensible steps, divided by `output_energy`. A finer step needs a wider
 // accumulator, so each octave has to lower the error by at least a tenth to be worth it. Step and re-weighted codes are
 // chosen in turns: the codes that are best at the best step so far are tried at all steps.
 StepCurve weight_curve(const LinearWeights& weights, unsigned bits, double output_energy,
-                       CodeChoice choice = CodeChoice::kEven);
+                       CodeRules rules = CodeChoice::kEven);
 
 }  // namespace eqo::quant

@@ -98,6 +98,39 @@ TEST(WeightQuantizer, SymmetricCodesReachAsFarBelowZeroAsAbove) {
   }
 }
 
+TEST(WeightQuantizer, PassesThatAreLeftOutLeaveTwosComplementAndOneStep) {
+  using Passes = std::set<QuantPass>;
+  EXPECT_EQ(code_rules({}, false), CodeRules(CodeChoice::kReweighted));
+  EXPECT_EQ(code_rules({}, true), CodeRules(CodeChoice::kSymmetric));
+  EXPECT_EQ(code_rules({QuantPass::kReweight}, true), CodeRules(CodeChoice::kEven));
+  LinearWeights w = gaussian(16, 8, 32, 5);
+  for (std::size_t j = 5 * 256; j < 6 * 256; ++j) w.values[j] *= 4;
+  for (unsigned bits = 2; bits <= 8; ++bits) {
+    double before = 0;
+    for (const Passes& off :
+         {Passes{}, Passes{QuantPass::kOffsets}, Passes{QuantPass::kOffsets, QuantPass::kTapExponents}}) {
+      const CodeRules rules = code_rules(off, false);
+      const QuantizedWeights q = quantize_weights(w, bits, best_step(weight_curve(w, bits, 1, rules)), rules);
+      unsigned most = 0;
+      for (WeightCode code : q.codes) {
+        most = std::max<unsigned>(most, code.shift);
+        code.shift = 0;
+        if (!off.empty()) {
+          EXPECT_EQ(code, WeightCode::twos_complement(bits)) << bits;
+        }
+      }
+      if (rules.tap_exponents && !off.empty()) {
+        EXPECT_GT(most, 0U) << bits;
+      }
+      if (!rules.tap_exponents) {
+        EXPECT_EQ(most, 0U) << bits;
+      }
+      EXPECT_GT(q.error, before) << bits << " bits, " << off.size() << " passes off";
+      before = q.error;
+    }
+  }
+}
+
 TEST(WeightQuantizer, AllZeroWeightsStayZero) {
   for (unsigned bits = 1; bits <= 8; ++bits) {
     LinearWeights w = gaussian(16, 3, 4, 1);
