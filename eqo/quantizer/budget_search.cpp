@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -24,12 +23,10 @@ constexpr unsigned kNeighbourRounds = 2;
 constexpr double kTighter = 0.004;  // of the budget, where an answer above it comes back
 // Large errors switch units on that had no gradient: they do more than second order says.
 constexpr double kConvex = 1.5;
-constexpr double kOtherTrust[] = {4, 0.25};              // of activations against weights
-constexpr double kFreeShares[] = {0.1, 0.2, 0.35};       // of the layers, for a neighbour
-constexpr double kChange = 0.6;                          // the deviation of their sensitivities' logarithms
-constexpr unsigned kFirstNeighbours = 4;                 // a share of all networks, before steps are measured
-constexpr unsigned kDraws = 30;                          // until a neighbour is new
-constexpr double kLeastFactor = 0.05, kMostFactor = 20;  // of a measured effect on the one of second order
+constexpr double kOtherTrust[] = {4, 0.25};         // of activations against weights
+constexpr double kFreeShares[] = {0.1, 0.2, 0.35};  // of the layers, for a neighbour
+constexpr double kChange = 0.6;                     // the deviation of their sensitivities' logarithms
+constexpr unsigned kDraws = 30;                     // until a neighbour is new
 
 class Search {
  public:
@@ -40,8 +37,7 @@ class Search {
         check_(net.graph(), check, net.pool()),
         check_images_(check.count),
         random_(options.seed),
-        table_(net, options),
-        trust_(table_.trusting()) {}
+        table_(net, options) {}
 
   Model run(QuantizeReport& report) {
     const auto start = std::chrono::steady_clock::now();
@@ -52,10 +48,7 @@ class Search {
       propose_uniform();
       propose("as measured", table_.trusting());
       propose_tempered();
-      improve(options_.search_networks / kFirstNeighbours);
-      measure_steps();
-      propose("measured near the best", trust_);
-      improve(options_.search_networks);
+      improve();
     }
     if (!best_) make("the cheapest", table_.cheapest());
     if (!best_)
@@ -105,7 +98,7 @@ class Search {
     QuantizeReport report;
     Model model = net_.quantize(table_.with(choice), &report);
     OnlineCost cost = cost_of(model);
-    const double total = last_cost_ = cost.total;
+    const double total = last_cost_ = made_[choice] = cost.total;
     if (drafted_.first != choice) draft_cost(choice);
     above_draft_ = total / drafted_.second;
     BudgetReport::Candidate candidate{origin, total, table_.sensitivity(choice), {}, {}};
@@ -120,7 +113,6 @@ class Search {
       if (!best_ || rank < best_->rank)
         best_ = {choice, candidates_.size(), rank, std::move(model), std::move(report), std::move(cost)};
     }
-    made_[choice] = {total, candidate.divergence};
     candidates_.push_back(std::move(candidate));
     return total;
   }
@@ -151,7 +143,7 @@ class Search {
         if (total <= aim && total >= kUsed * aim) break;
       }
       const auto found = made_.find(*choice);
-      const double total = found == made_.end() ? make(origin, *choice) : found->second.cost;
+      const double total = found == made_.end() ? make(origin, *choice) : found->second;
       if (total <= limit_ && (found != made_.end() || total >= kUsed * limit_)) return;
       if (found != made_.end()) aim -= kTighter * limit_;
     }
@@ -169,8 +161,7 @@ class Search {
         tempering.least_weights = *b;
         tempering.least_activations = *a;
         const auto found = made_.find(choice);
-        const double total =
-            found != made_.end() ? found->second.cost : make(fmt::format("uniform W{}A{}", *b, *a), choice);
+        const double total = found != made_.end() ? found->second : make(fmt::format("uniform W{}A{}", *b, *a), choice);
         if (total > limit_) continue;
         above = *a;
         propose(fmt::format("no layer below W{}A{}", *b, *a), tempering);
@@ -188,42 +179,19 @@ class Search {
     }
   }
 
-  // What one layer's next narrower weights or activations really do to the nearest one's logits, against what second
-  // order expects: how much its sensitivities are trusted from now on. Not if that would take all networks that are
-  // left.
-  void measure_steps() {
-    if (!nearest_) return;
-    const auto [rank, choice] = *nearest_;
-    const std::size_t layers = table_.layers().size();
-    if (made_.size() + 2 * layers + layers / 2 > options_.search_networks) return;
-    const auto factor = [&](const std::optional<Choice>& narrower, const std::string& origin) {
-      if (!narrower) return 1.0;
-      if (made_.count(*narrower) == 0) make(origin, *narrower);
-      const std::optional<double>& divergence = made_.at(*narrower).divergence;
-      const double expected = table_.sensitivity(*narrower) - table_.sensitivity(choice);
-      if (!divergence || !(expected > 0)) return 1.0;
-      return std::clamp((*divergence - rank.second) / expected, kLeastFactor, kMostFactor);
-    };
-    for (std::size_t l = 0; l < layers; ++l) {
-      const std::string& name = table_.layers()[l].name;
-      trust_.weights[l] = factor(table_.narrower_weights(choice, l), "narrower weights in " + name);
-      trust_.activations[l] = factor(table_.narrower_activations(choice, l), "narrower activations in " + name);
-    }
-  }
-
   // The nearest one's options stay but for some layers, whose sensitivities are changed at random. If it leaves some of
   // the budget, they get the rest.
-  void improve(std::size_t networks) {
+  void improve() {
     std::normal_distribution<double> normal;
     std::uniform_real_distribution<double> uniform;
-    for (std::size_t turn = 0; best_ && made_.size() < networks && turn < 2 * networks; ++turn) {
+    for (std::size_t turn = 0; best_ && more() && turn < std::size_t{2} * options_.search_networks; ++turn) {
       const double free = kFreeShares[turn % std::size(kFreeShares)];
       std::optional<Tempering> changed;
       for (unsigned draw = 0; draw < kDraws && !changed; ++draw) {
-        Tempering t = trust_;
+        Tempering t = table_.trusting();
         if (uniform(random_) < 0.5) t.power = kConvex;
         for (std::vector<double>* factors : {&t.weights, &t.activations})
-          for (double& f : *factors) f *= std::exp(kChange * normal(random_));
+          for (double& f : *factors) f = std::exp(kChange * normal(random_));
         for (const std::size_t option : nearest_->second)
           t.kept.push_back(uniform(random_) < free ? std::nullopt : std::optional(option));
         const std::optional<Choice> choice = table_.solve(limit_, t);
@@ -278,15 +246,10 @@ class Search {
   std::size_t check_images_;
   std::mt19937_64 random_;
   OptionTable table_;
-  Tempering trust_;  // second order's sensitivities, corrected by what was measured
   double limit_ = 0, last_cost_ = 0;
   std::pair<Choice, double> drafted_;  // the last draft
   double above_draft_ = 1;
-  struct Made {
-    double cost = 0;
-    std::optional<double> divergence;  // of those within the budget
-  };
-  std::map<Choice, Made> made_;
+  std::map<Choice, double> made_;  // and what it costs
   std::vector<BudgetReport::Candidate> candidates_;
   std::optional<Candidate> best_;
   std::optional<std::pair<std::pair<bool, double>, Choice>> nearest_;  // of those within the budget, used up or not

@@ -9,8 +9,6 @@ namespace eqo::quant {
 //   - every uniform network that fits and is not narrower than another one that does,
 //   - the integer program's answers: as measured, with the narrowest widths left out, with weights or activations
 //     counting more, or large sensitivities,
-//   - the program's answer with each layer's sensitivities corrected by what its next narrower widths really do to the
-//   nearest one so far, if options.search_networks leaves room to measure them,
 //   - and neighbours of the nearest one so far: the program's answers where most layers keep their widths and the
 //   others'
 //     sensitivities are changed at random, which takes bits from one layer and gives them to another.

@@ -6,7 +6,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <set>
 
 #include "eqo/core/error.h"
 #include "eqo/core/thread_pool.h"
@@ -137,32 +136,6 @@ TEST(BudgetSearch, IsNeverWorseThanAUniformNetworkOfItsCost) {
     }
     EXPECT_TRUE(found);
   }
-}
-
-// With enough networks to make, each layer's next narrower widths are tried once: what they do replaces what second
-// order expects of them, and what is proposed then is at least as near to the float network.
-TEST(BudgetSearch, StepsOfSingleLayersAreMeasured) {
-  const FloatGraph graph = residual_net();
-  Budget budget{Budget::Unit::kRatio, 0.45, {}};
-  QuantizeOptions options = within(budget);
-  QuantizeReport few, many;
-  options.search_networks = 16;
-  run(graph, options, &few);
-  options.search_networks = 64;
-  run(graph, options, &many);
-  const auto measured = [](const QuantizeReport& report) {
-    std::set<std::string> out;
-    for (const BudgetReport::Candidate& c : report.budget->candidates)
-      if (c.origin.rfind("narrower ", 0) == 0) {
-        out.insert(c.origin);
-        EXPECT_TRUE(c.divergence) << c.origin;
-      }
-    return out;
-  };
-  EXPECT_TRUE(measured(few).empty());
-  EXPECT_GE(measured(many).size(), many.budget->layers.size());
-  EXPECT_LE(many.budget->candidates.size(), 64U);
-  EXPECT_LE(many.budget->divergence, few.budget->divergence);
 }
 
 // Two layers read one tensor: it has one width, and what that does to the logits is counted once.

@@ -299,46 +299,6 @@ double OptionTable::sensitivity(const Choice& choice) const {
   return sum;
 }
 
-std::optional<std::size_t> OptionTable::option(std::size_t layer, unsigned weights, unsigned activations,
-                                               ConvDomain conv) const {
-  const std::vector<Option>& options = layers_[layer].options;
-  const auto found = std::find_if(options.begin(), options.end(), [&](const Option& o) {
-    return o.weights_bits == weights && o.activation_bits == activations && o.conv == conv;
-  });
-  if (found == options.end()) return {};
-  return static_cast<std::size_t>(found - options.begin());
-}
-
-std::optional<Choice> OptionTable::narrower_weights(const Choice& choice, std::size_t layer) const {
-  const Option& now = layers_[layer].options[choice[layer]];
-  for (auto b = weights_.rbegin(); b != weights_.rend(); ++b) {
-    if (*b >= now.weights_bits) continue;
-    const auto next = option(layer, *b, now.activation_bits, now.conv);
-    if (!next) continue;
-    Choice out = choice;
-    out[layer] = *next;
-    return out;
-  }
-  return {};
-}
-
-std::optional<Choice> OptionTable::narrower_activations(const Choice& choice, std::size_t layer) const {
-  const unsigned now = layers_[layer].options[choice[layer]].activation_bits;
-  for (auto a = activations_.rbegin(); a != activations_.rend(); ++a) {
-    if (*a >= now) continue;
-    Choice out = choice;
-    bool all = true;
-    for (const std::size_t l : groups_[layers_[layer].group]) {
-      const Option& o = layers_[l].options[choice[l]];
-      const auto next = option(l, o.weights_bits, *a, o.conv);
-      all = all && next;
-      if (next) out[l] = *next;
-    }
-    if (all) return out;
-  }
-  return {};
-}
-
 void OptionTable::correct(const Choice& choice, const OnlineCost& real) {
   rest_ = real.total;
   for (std::size_t l = 0; l < layers_.size(); ++l) {

@@ -54,10 +54,6 @@ class OptionTable {
 
   double cost(const Choice& choice) const;
   double sensitivity(const Choice& choice) const;
-  // The choice but for the next narrower weights of a layer, or activations of all layers that share it; none if there
-  // are none.
-  std::optional<Choice> narrower_weights(const Choice& choice, std::size_t layer) const;
-  std::optional<Choice> narrower_activations(const Choice& choice, std::size_t layer) const;
   // What a choice really cost replaces what was expected; the layers' other options move in proportion.
   void correct(const Choice& choice, const OnlineCost& real);
   // The quantizer's options for it.
@@ -78,7 +74,6 @@ class OptionTable {
     WidthOption sum;
     std::vector<std::size_t> options;
   };
-  std::optional<std::size_t> option(std::size_t layer, unsigned weights, unsigned activations, ConvDomain conv) const;
   std::vector<Way> ways(const std::vector<std::size_t>& group, const Tempering& tempering) const;
 
   CalibratedNet& net_;

@@ -171,7 +171,8 @@ def main():
         print("skipped: no chromium (apt-get install chromium)")
         return SKIPPED
     failed = 0
-    with tempfile.TemporaryDirectory() as profile:
+    # The browser's helpers may still write to it when it has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(program, profile)
         try:
             for path in args.reports:
