@@ -4,7 +4,7 @@
 #
 #   EQO=build/release/eqo/cli/eqo scripts/accuracy-study.sh MODEL.onnx CALIB TEST OUT.csv ITEM...
 #
-# ITEM: float | W:A (post-training, all convolutions direct, then Winograd wherever it applies) | LABEL=FILE.eqo (as it is).
+# ITEM: float | W:A (post-training, all convolutions direct, then Winograd wherever it applies) | LABEL=FILE.eqo (as it is; its name is the widths).
 # Bytes: of a session of one image, setup included, products by OT alone and as the planner chooses.
 # QUANTIZE_FLAGS: more flags for eqo quantize, such as --mean 0.5071,0.4865,0.4409 --std 0.2673,0.2564,0.2762 or --threads 1.
 set -eu
@@ -51,7 +51,7 @@ for item in "$@"; do
       # shellcheck disable=SC2086
       have float float || row float float "$model" $preprocess ;;
     *=*)
-      have "${item%%=*}" . || row "${item%%=*}" "$(basename "${item#*=}" .eqo)" "${item#*=}" ;;
+      have "${item%%=*}" "$(basename "${item#*=}" .eqo)" || row "${item%%=*}" "$(basename "${item#*=}" .eqo)" "${item#*=}" ;;
     *)
       for conv in direct winograd; do
         widths=W${item%:*}A${item#*:}
