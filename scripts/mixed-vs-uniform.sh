@@ -26,8 +26,8 @@ row() {
 if [ ! -s "$table" ]; then
   {
     echo "# scripts/mixed-vs-uniform.sh $(basename "$model") CALIB TEST OUT.csv $*"
-    echo "# eqo quantize MODEL --calib CALIB --products "$products" --weights W --activations A ${QUANTIZE_FLAGS:-}"
-    echo "# eqo quantize MODEL --calib CALIB --products "$products" --budget BYTES ${QUANTIZE_FLAGS:-}"
+    echo "# eqo quantize MODEL --calib CALIB --products $products --weights W --activations A ${QUANTIZE_FLAGS:-}"
+    echo "# eqo quantize MODEL --calib CALIB --products $products --budget BYTES ${QUANTIZE_FLAGS:-}"
     echo "series,widths,online bytes,online MB,accuracy %"
   } > "$table"
 fi

@@ -47,7 +47,7 @@ std::vector<std::int64_t> noise(const Pair& pair, const HeSum& sum, const Words&
 
 TEST(HeNoise, NoiseStaysBelowItsBound) {
   std::mt19937_64 rng(12);
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
     const HeSizes s = sizes(static_cast<unsigned>(2 + rng() % 31), 1 + rng() % 8, 1 + rng() % 64, 1 + rng() % 9,
                             1 + rng() % 100, static_cast<unsigned>(rng() % 20));
     Pair pair(s, seed);

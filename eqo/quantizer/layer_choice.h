@@ -26,7 +26,7 @@ std::vector<LayerChoice> choose_layers(const FloatGraph& graph, const GraphPlan&
 // The weights of a linear node in the domain of its product.
 LinearWeights layer_weights(const FloatNode& node, const LayerStats& stats, ConvDomain domain);
 
-// Error curves of weights by node: domain, width, re-weighted or not.
+// Error curves of weights by node: domain, width, rules of their codes.
 using CurveCache = std::vector<std::map<std::tuple<ConvDomain, unsigned, CodeRules>, StepCurve>>;
 
 // `activations` and the error curves of all layers' weights.

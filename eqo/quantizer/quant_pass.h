@@ -15,8 +15,7 @@ enum class QuantPass : std::uint8_t {
   kShareExtend,  // "share-extend": one extension of an activation serves all its readers. Off: one a reader
   kPoolOrder,    // "pool-order": ReLU and max pooling in the cheaper order. Off: in the model's
   kReweight,     // "reweight": significances and offset of the weights' bits by tap. Off: evenly spaced values
-  kOffsets,  // "offsets": evenly spaced values, too, with sign and offset by tap. Off: two's complement, kReweight or
-             // not
+  kOffsets,  // "offsets": sign and offset of evenly spaced values by tap. Off: two's complement, nothing re-weighted
   kTapExponents  // "tap-exponents": a power of two by Winograd tap. Off: one step for all 16
 };
 

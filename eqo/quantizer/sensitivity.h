@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "eqo/quantizer/calibrated_net.h"
+#include "eqo/quantizer/weight_quantizer.h"
 
 namespace eqo::quant {
 
@@ -26,8 +27,8 @@ struct SensitivityOptions {
   std::set<unsigned> weights_bits, activation_bits;
   SensitivityMeasure measure = SensitivityMeasure::kFisher;
   std::uint64_t seed = 1;
-  CodeRules codes = CodeChoice::kReweighted;        // weights are rounded so
-  bool compensate = true;                           // and so
+  CodeRules codes = CodeChoice::kReweighted;        // of the weights
+  bool compensate = true;                           // weights are rounded so
   bool centered = true;                             // biases are corrected
   bool clip = false;                                // activations are
   decltype(QuantizeOptions::hessian) hessian = {};  // for SensitivityMeasure::kHessian

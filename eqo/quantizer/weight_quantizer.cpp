@@ -124,11 +124,12 @@ double full_error(const LinearWeights& w, std::size_t tap, const WeightCode& cod
   return TapSample(w, tap, 1).error(Levels(code), std::ldexp(step, code.shift));
 }
 
-WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, double step, bool reweighted,
-                     unsigned max_shift, const std::vector<WeightCode>& candidates) {
+WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, double step, CodeRules rules,
+                     const std::vector<WeightCode>& candidates) {
   // Nothing but zeros needs a code that has a zero, which the odd one is not.
   if (all_zero(w, tap)) return WeightCode::twos_complement(bits);
   const TapSample view(w, tap, std::max<std::size_t>(1, w.filters * w.inner / kSampledTap) | 1U);
+  const unsigned max_shift = most_shift(w, rules);
   WeightCode best;
   double least = std::numeric_limits<double>::infinity();
   for (const WeightCode& candidate : candidates)
@@ -141,7 +142,7 @@ WeightCode best_code(const LinearWeights& w, std::size_t tap, unsigned bits, dou
         best.shift = static_cast<std::uint8_t>(shift);
       }
     }
-  if (!reweighted) return best;
+  if (!searches(bits, rules.choice)) return best;
   const WeightCode other = reweighted_code(w, tap, best, step);
   return full_error(w, tap, other, step) * kReweightGain < full_error(w, tap, best, step) ? other : best;
 }
@@ -156,7 +157,7 @@ QuantizedWeights quantize_weights(const LinearWeights& w, unsigned bits, double 
   out.code.resize(w.values.size());
   out.value.resize(w.values.size());
   for (std::size_t tap = 0; tap < w.taps; ++tap) {
-    WeightCode best = best_code(w, tap, bits, step, searches(bits, rules.choice), most_shift(w, rules), candidates);
+    WeightCode best = best_code(w, tap, bits, step, rules, candidates);
     const Levels levels(best);
     const double tap_step = std::ldexp(step, best.shift);
     for (std::size_t j = tap * n; j < (tap + 1) * n; ++j) {
@@ -223,7 +224,7 @@ StepCurve weight_curve(const LinearWeights& w, unsigned bits, double output_ener
   sum_up();
   const auto try_codes_of = [&](std::size_t at) {
     for (std::size_t tap = 0; tap < w.taps; ++tap) {
-      const WeightCode code = best_code(w, tap, bits, grid_step(curve, at), true, most_shift(w, rules), candidates);
+      const WeightCode code = best_code(w, tap, bits, grid_step(curve, at), rules, candidates);
       const TapSample view(w, tap, stride);
       const Levels levels(code);
       for (std::size_t i = 0; i < count; ++i)

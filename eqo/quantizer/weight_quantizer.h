@@ -85,6 +85,7 @@ enum class CodeChoice : std::uint8_t {
 };
 inline constexpr unsigned kMostSymmetric = 2;
 
+// What the taps of a layer may be: an error curve and the weights rounded by it take the same rules.
 struct CodeRules {
   CodeChoice choice = CodeChoice::kEven;
   bool tap_exponents = true;  // a power of two by tap

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,7 @@ class Browser:
             os.dup2(b, 4)
 
         self.process = subprocess.Popen(command, close_fds=False, preexec_fn=place, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+                                        stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(to_browser)
         os.close(from_browser)
         self.number, self.buffer, self.events = 0, b"", []
@@ -110,7 +111,7 @@ class Browser:
             self.events.append(self.message())
 
     def close(self):
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)  # and its helpers
         self.process.wait()
 
 
@@ -171,7 +172,7 @@ def main():
         print("skipped: no chromium (apt-get install chromium)")
         return SKIPPED
     failed = 0
-    # The browser's helpers may still write to it when it has ended.
+    # Helpers that are not waited for may still write to it.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(program, profile)
         try:
