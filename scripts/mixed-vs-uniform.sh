@@ -15,9 +15,9 @@ shift 4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# row SERIES WIDTHS: of $work/m.eqo. The last "online_bytes" of the plan is the sum of all layers'.
+# row SERIES WIDTHS: of $work/m.eqo. The bytes are those of a session with one image, setup included.
 row() {
-  bytes=$("$eqo" plan "$work/m.eqo" --products "$products" --json -q | tr -d ' \n' | sed 's/.*"online_bytes":\([0-9]*\).*/\1/')
+  bytes=$("$eqo" plan "$work/m.eqo" --products "$products" --json -q | tr -d ' \n' | sed 's/.*"total_bytes":\([0-9]*\).*/\1/')
   accuracy=$("$eqo" eval "$work/m.eqo" --data "$test" --json -q | tr -d ' \n' | sed 's/.*"accuracy":\([0-9.]*\).*/\1/')
   awk -v s="$1" -v w="$2" -v b="$bytes" -v a="$accuracy" \
     'BEGIN { printf "%s,%s,%s,%.3f,%.2f\n", s, w, b, b / 1e6, 100 * a }' | tee -a "$table"
@@ -28,7 +28,7 @@ if [ ! -s "$table" ]; then
     echo "# scripts/mixed-vs-uniform.sh $(basename "$model") CALIB TEST OUT.csv $*"
     echo "# eqo quantize MODEL --calib CALIB --products $products --weights W --activations A ${QUANTIZE_FLAGS:-}"
     echo "# eqo quantize MODEL --calib CALIB --products $products --budget BYTES ${QUANTIZE_FLAGS:-}"
-    echo "series,widths,online bytes,online MB,accuracy %"
+    echo "series,widths,bytes,MB,accuracy %"
   } > "$table"
 fi
 for pair in "$@"; do
@@ -42,5 +42,5 @@ for pair in "$@"; do
     ${QUANTIZE_FLAGS:-} > "$work/log"
   row mixed "W${w}A$a's bytes"
 done
-"$eqo" plot "$table" -o "${table%.csv}.svg" --x "online MB" --y "accuracy %" --series series \
+"$eqo" plot "$table" -o "${table%.csv}.svg" --x "MB" --y "accuracy %" --series series \
   --title "Uniform and mixed precision, $(basename "$model" .onnx)"

@@ -98,6 +98,7 @@ nlohmann::json budget_json(const BudgetReport& b) {
           {"budget", b.budget},
           {"spent", b.spent},
           {"note", budget_note(b)},
+          {"setup_bytes", b.setup_bytes},
           {"online_bytes", b.online_bytes},
           {"flights", b.flights},
           {"measure", measure_name(b.measure)},
@@ -122,11 +123,11 @@ void print_budget(const Output& out, const BudgetReport& b, const QuantizeReport
                          cost_text(b, l.chosen.cost), change_text(b, l.chosen, l.cheaper),
                          change_text(b, l.chosen, l.dearer)));
   }
-  out.text(fmt::format("online {} of a budget of {} ({:.1f} %), {} flights; sensitivity {:.4f} ({})",
+  out.text(fmt::format("setup and one image {} of a budget of {} ({:.1f} %), {} flights; sensitivity {:.4f} ({})",
                        cost_text(b, b.spent), cost_text(b, b.budget), 100 * b.spent / b.budget, b.flights,
                        b.sensitivity, measure_name(b.measure)));
   if (const std::string note = budget_note(b); !note.empty()) out.text(note);
-  out.text(fmt::format("{:<34} {:>12} {:>12} {:>12} {:>12}", "candidate", "online", "sensitivity", "divergence",
+  out.text(fmt::format("{:<34} {:>12} {:>12} {:>12} {:>12}", "candidate", "in all", "sensitivity", "divergence",
                        "same label"));
   for (std::size_t i = 0; i < b.candidates.size(); ++i) {
     const BudgetReport::Candidate& c = b.candidates[i];
@@ -246,7 +247,8 @@ void add_quantize(CLI::App& app, Session& session) {
   cmd->add_option(
       "--budget", args->budget,
       "Choose widths and algorithms layer by layer for the best accuracy within 80MB, 0.4x of the 8-bit "
-      "network, or 2s@wan online for one image; --weights, --activations and --edge-bits do not count then");
+      "network, or 2s@wan for a session with one image, setup included; --weights, --activations and --edge-bits do "
+      "not count then");
   cmd->add_option(
          "--sensitivity", o.sensitivity,
          "What --budget keeps low: fisher (the loss; the default), logits (their squared error), or hessian (its "

@@ -6,11 +6,14 @@
 #include <utility>
 
 #include "eqo/core/error.h"
+#include "eqo/model/plan_io.h"
+#include "eqo/net/handshake.h"
 #include "eqo/net/simulated_link.h"
 #include "eqo/passes/passes.h"
 #include "eqo/planner/he_choice.h"
 #include "eqo/planner/ot_choice.h"
 #include "eqo/planner/plan_cost.h"
+#include "eqo/planner/run_report.h"
 
 namespace eqo {
 
@@ -44,7 +47,7 @@ Budget parse_budget(const std::string& text) {
 
 namespace quant {
 
-OnlineCost online_cost(const Model& model, const Budget& budget, const ProductOptions& products) {
+SessionCost session_cost(const Model& model, const Budget& budget, const ProductOptions& products) {
   const bool timed = budget.unit == Budget::Unit::kSeconds;
   const std::optional<LinkSpec> link = timed ? std::optional(budget.link) : std::nullopt;
   Model optimized = model;
@@ -60,14 +63,17 @@ OnlineCost online_cost(const Model& model, const Budget& budget, const ProductOp
     return (rate > 0 ? 8 * static_cast<double>(c.total_bytes()) / rate : 0) +
            static_cast<double>(c.flights) * budget.link.round_trip_seconds / 2;
   };
-  OnlineCost out;
-  out.bytes = plan.online.total_bytes();
-  out.flights = plan.online.flights;
-  out.total = cost_of(plan.online);
+  const Cost handshake{
+      handshake_bytes(serialize_plan(optimized.plan).size(), kExecOptionsBytes), kHandshakeFlights, {}};
+  SessionCost out;
+  out.setup_bytes = handshake.total_bytes() + plan.setup.total_bytes();
+  out.online_bytes = plan.online.total_bytes();
+  out.flights = handshake.flights + plan.setup.flights + plan.online.flights;
+  out.total = cost_of(handshake) + cost_of(plan.setup) + cost_of(plan.online);
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const StepCost& step = plan.steps[i];
     const Node& node = optimized.plan.nodes[i];
-    out.layers[step.layer] += cost_of(step.online);
+    out.layers[step.layer] += cost_of(step.setup) + cost_of(step.online);
     if (node.op == Op::kConv) out.products[step.layer] = {step.online.total_bytes(), node.method.homomorphic};
   }
   return out;

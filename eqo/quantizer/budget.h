@@ -11,7 +11,7 @@
 
 namespace eqo {
 
-// What one image may cost online once a session is set up: `eqo plan` counts the same.
+// What a session with one image may cost, its setup included: the sum of what `eqo plan` counts as setup and online.
 struct Budget {
   enum class Unit : std::uint8_t {
     kBytes,
@@ -43,7 +43,7 @@ struct BudgetReport {
   double divergence = 0;         // from the float model's logits, see LogitCheck; before fine-tuning
   std::size_t check_images = 0;  // that it was measured on
   double search_seconds = 0;     // that the search took
-  std::uint64_t online_bytes = 0, flights = 0;
+  std::uint64_t setup_bytes = 0, online_bytes = 0, flights = 0;
 
   struct Option {
     unsigned weights_bits = 0, activation_bits = 0;
@@ -72,19 +72,19 @@ struct BudgetReport {
 
 namespace quant {
 
-struct OnlineCost {
+struct SessionCost {
   double total = 0;
   std::map<std::string, double> layers;  // by the steps' layer
-  std::uint64_t bytes = 0, flights = 0;
+  std::uint64_t setup_bytes = 0, online_bytes = 0, flights = 0;
   struct Product {
-    std::uint64_t bytes = 0;  // of the convolution alone
+    std::uint64_t bytes = 0;  // online, of the convolution alone
     bool homomorphic = false;
   };
   std::map<std::string, Product> products;  // by their layer
 };
-// The planner's exact cost of the first image of a session, after the passes that a server runs, with protocols and OTs
+// The planner's exact cost of a session with one image, after the passes that a server runs, with protocols and OTs
 // chosen for the budget's link.
-OnlineCost online_cost(const Model& model, const Budget& budget, const ProductOptions& products = {});
+SessionCost session_cost(const Model& model, const Budget& budget, const ProductOptions& products = {});
 
 }  // namespace quant
 

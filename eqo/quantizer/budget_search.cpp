@@ -75,10 +75,10 @@ class Search {
     Rank rank;
     Model model;
     QuantizeReport report;
-    OnlineCost cost;
+    SessionCost cost;
   };
 
-  OnlineCost cost_of(const Model& model) const { return online_cost(model, budget_, options_.products); }
+  SessionCost cost_of(const Model& model) const { return session_cost(model, budget_, options_.products); }
 
   std::string text(double cost) const {
     return budget_.unit == Budget::Unit::kSeconds ? fmt::format("{:.3f} s", cost)
@@ -97,7 +97,7 @@ class Search {
   double make(const std::string& origin, const Choice& choice) {
     QuantizeReport report;
     Model model = net_.quantize(table_.with(choice), &report);
-    OnlineCost cost = cost_of(model);
+    SessionCost cost = cost_of(model);
     const double total = last_cost_ = made_[choice] = cost.total;
     if (drafted_.first != choice) draft_cost(choice);
     above_draft_ = total / drafted_.second;
@@ -120,7 +120,7 @@ class Search {
   // Of a draft, raised by what the last network that was made cost above its draft: largest values of few images are
   // smaller, and so are rings.
   double draft_cost(const Choice& choice) {
-    OnlineCost cost = cost_of(net_.draft(table_.with(choice), table_.draft_images()));
+    SessionCost cost = cost_of(net_.draft(table_.with(choice), table_.draft_images()));
     drafted_ = {choice, cost.total};
     for (auto& [layer, part] : cost.layers) part *= above_draft_;
     cost.total *= above_draft_;
@@ -213,7 +213,8 @@ class Search {
     out.check_images = check_images_;
     out.candidates = candidates_;
     out.winner = best_->index;
-    out.online_bytes = best_->cost.bytes;
+    out.setup_bytes = best_->cost.setup_bytes;
+    out.online_bytes = best_->cost.online_bytes;
     out.flights = best_->cost.flights;
     for (std::size_t l = 0; l < table_.layers().size(); ++l) {
       const std::vector<OptionTable::Option>& options = table_.layers()[l].options;

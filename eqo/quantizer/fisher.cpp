@@ -57,8 +57,8 @@ class Effects {
     for (const RoundingError& r : errors.activations)
       for (const RoundingError::Tensor& t : r.tensors)
         tensor_mean_.emplace_back(static_cast<std::size_t>(graph.nodes.at(t.node).shape.c), 0.0);
-    out_.weights.assign(errors.weights.size(), 0.0);
-    out_.activations.assign(errors.activations.size(), 0.0);
+    weights_.resize(errors.weights.size());
+    activations_.resize(errors.activations.size());
   }
 
   ErrorEffects run(const FloatBatch& images) {
@@ -85,12 +85,24 @@ class Effects {
       for (unsigned draw = 0; draw < options_.draws; ++draw) add_draw(random);
     });
     const double samples = static_cast<double>(images.count) * options_.draws;
-    for (std::vector<double>* v : {&out_.weights, &out_.activations})
-      for (double& x : *v) x /= 2 * samples;
-    return out_;
+    const auto effects = [&](const std::vector<Moments>& all) {
+      std::vector<double> out;
+      for (const Moments& m : all) {
+        const double scaling = options_.free_scale && scaling_ > 0 ? m.with_scaling * m.with_scaling / scaling_ : 0;
+        out.push_back(std::max(0.0, m.square - scaling) / (2 * samples));
+      }
+      return out;
+    };
+    return {effects(weights_), effects(activations_)};
   }
 
  private:
+  // Of gradient . error, over images and draws.
+  struct Moments {
+    double square = 0;
+    double with_scaling = 0;  // times gradient . logits
+  };
+
   std::vector<const FloatBatch*> inputs_of(const FloatNode& node) const {
     std::vector<const FloatBatch*> in;
     for (const int i : node.inputs) in.push_back(&values_[at(i)]);
@@ -195,6 +207,12 @@ class Effects {
     const FloatBatch& logits = values_[at(graph_.output)];
     gradients[at(graph_.output)] = options_.measure == SensitivityMeasure::kLogits ? sign_gradient(logits, random)
                                                                                    : label_gradient(logits, random);
+    std::vector<double> scaling;
+    for (std::size_t n = 0; n < count; ++n) {
+      const float* gradient = gradients[at(graph_.output)].image(n);
+      scaling.push_back(dot(gradient, logits.image(n), logits.stride()));
+      scaling_ += scaling.back() * scaling.back();
+    }
     std::vector<double> weights(errors_.weights.size() * count, 0.0);
     std::vector<double> activations(errors_.activations.size() * count, 0.0);
     for (std::size_t i = nodes; i-- > 0;) {
@@ -212,8 +230,14 @@ class Effects {
       }
       backpropagate(node, inputs_of(node), values_[i], gradient, into, pool_);
     }
-    for (std::size_t i = 0; i < weights.size(); ++i) out_.weights[i / count] += weights[i] * weights[i];
-    for (std::size_t i = 0; i < activations.size(); ++i) out_.activations[i / count] += activations[i] * activations[i];
+    const auto add = [&](const std::vector<double>& products, std::vector<Moments>& sums) {
+      for (std::size_t i = 0; i < products.size(); ++i) {
+        sums[i / count].square += products[i] * products[i];
+        sums[i / count].with_scaling += products[i] * scaling[i % count];
+      }
+    };
+    add(weights, weights_);
+    add(activations, activations_);
   }
 
   void add_weights(std::size_t i, const FloatBatch& gradient, std::vector<double>& sums) const {
@@ -256,7 +280,8 @@ class Effects {
   std::vector<std::vector<double>> weight_mean_;      // of the output's channels, an error
   std::vector<std::vector<double>> tensor_mean_;      // of the channels, a tensor of all activations' errors in order
   std::vector<FloatBatch> values_;
-  ErrorEffects out_;
+  std::vector<Moments> weights_, activations_;
+  double scaling_ = 0;  // the squares of gradient . logits
 };
 
 }  // namespace

@@ -45,6 +45,7 @@ struct QuantizationErrors {
 //            outputs, propagated through the network's Jacobian)
 //   kLogits: of a normal distribution around the logits (gradients of random signs), whose information is the identity:
 //            half the logits' squared error
+// with what a bias or a factor of the logits takes back left out, as EffectOptions say.
 struct ErrorEffects {
   std::vector<double> weights, activations;
 };
@@ -52,8 +53,9 @@ struct ErrorEffects {
 struct EffectOptions {
   SensitivityMeasure measure = SensitivityMeasure::kFisher;
   std::uint64_t seed = 1;
-  unsigned draws = 4;    // an image
-  bool centered = true;  // errors that are the same in all images don't count: the next biases take them
+  unsigned draws = 4;      // an image
+  bool centered = true;    // errors that are the same in all images don't count: the next biases take them
+  bool free_scale = true;  // nor does what scales all logits by one factor: no label depends on it
 };
 
 // Deterministic, whatever the number of threads.

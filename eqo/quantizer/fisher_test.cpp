@@ -89,7 +89,8 @@ TEST(ErrorEffects, OfSmallErrorsAreWhatTheNetworkReallyDoes) {
       changed.nodes[node].weight[i] += errors.weights[0].error[i];
     const std::vector<float> moved = logits_of(changed, images, pool);
     const auto effect = [&](SensitivityMeasure measure) {
-      return error_effects(graph, images, errors, {.measure = measure, .seed = 3, .draws = 16, .centered = false}, pool)
+      return error_effects(graph, images, errors,
+                           {.measure = measure, .seed = 3, .draws = 16, .centered = false, .free_scale = false}, pool)
           .weights.at(0);
     };
     const double square = half_square(exact, moved, 5, false);
@@ -98,6 +99,43 @@ TEST(ErrorEffects, OfSmallErrorsAreWhatTheNetworkReallyDoes) {
     const double divergent = divergence(p, q, 5, kTemperature);
     EXPECT_NEAR(effect(SensitivityMeasure::kFisher), divergent, 0.15 * divergent);
   }
+}
+
+// What scales all logits alike is left out, and nothing else.
+TEST(ErrorEffects, AreOfWhatNoScaleOfTheLogitsRepairs) {
+  ThreadPool pool(2);
+  const FloatGraph graph = small_net();
+  const FloatBatch images = images_of(graph, 400);
+  const std::vector<float> exact = logits_of(graph, images, pool);
+  const std::size_t node = linear_nodes(graph).at(1);
+  const EffectOptions options{.seed = 3, .draws = 16, .centered = false};
+  FloatGraph changed = graph;
+  QuantizationErrors errors;
+  errors.weights.push_back({node, ConvDomain::kDirect, noise(graph.nodes[node].weight.size(), 3e-3, 7)});
+  // Shrinks the logits, too.
+  for (std::size_t i = 0; i < errors.weights[0].error.size(); ++i)
+    errors.weights[0].error[i] -= 0.02F * graph.nodes[node].weight[i];
+  for (std::size_t i = 0; i < changed.nodes[node].weight.size(); ++i)
+    changed.nodes[node].weight[i] += errors.weights[0].error[i];
+  const std::vector<float> moved = logits_of(changed, images, pool);
+  const std::vector<double> p(exact.begin(), exact.end()), q(moved.begin(), moved.end());
+  const double all = divergence(p, q, 5, kTemperature), rest = scaled_divergence(p, q, 5, kTemperature).divergence;
+  EXPECT_LT(rest, 0.7 * all);
+  EXPECT_NEAR(error_effects(graph, images, errors, options, pool).weights.at(0), rest, 0.15 * rest);
+
+  // The last layer's weights and bias scale the logits and do nothing else; its bias is 0 here.
+  testing::NetBuilder b({3, 8, 8});
+  FloatGraph linear = prepare_graph(b.finish(b.linear(b.global_pool(b.relu(b.conv3(0, 6))), 5)));
+  const std::size_t last = linear_nodes(linear).at(1);
+  std::fill(linear.nodes[last].bias.begin(), linear.nodes[last].bias.end(), 0.0F);
+  QuantizationErrors scaling;
+  scaling.weights.push_back({last, ConvDomain::kDirect, {}});
+  for (const float w : linear.nodes[last].weight) scaling.weights[0].error.push_back(0.1F * w);
+  EffectOptions fixed = options;
+  fixed.free_scale = false;
+  const double effect = error_effects(linear, images, scaling, fixed, pool).weights.at(0);
+  EXPECT_GT(effect, 0);
+  EXPECT_LT(error_effects(linear, images, scaling, options, pool).weights.at(0), 1e-6 * effect);
 }
 
 // The next bias takes errors that all images share.
@@ -117,8 +155,10 @@ TEST(ErrorEffects, CenteredErrorsHaveNoMean) {
   for (const bool centered : {false, true}) {
     const double expected = half_square(exact, moved, 6, centered);
     EXPECT_NEAR(
-        error_effects(graph, images, errors,
-                      {.measure = SensitivityMeasure::kLogits, .seed = 2, .draws = 16, .centered = centered}, pool)
+        error_effects(
+            graph, images, errors,
+            {.measure = SensitivityMeasure::kLogits, .seed = 2, .draws = 16, .centered = centered, .free_scale = false},
+            pool)
             .weights.at(0),
         expected, 0.1 * expected);
   }
@@ -160,10 +200,13 @@ TEST(ErrorEffects, OfRoundedActivations) {
     const double expected = half_square(exact, rounded[static_cast<std::size_t>(graph.output)].data, 5, false);
     QuantizationErrors errors;
     errors.activations.push_back({{{node, step, 0, 15}}});
-    EXPECT_NEAR(error_effects(graph, images, errors,
-                              {.measure = SensitivityMeasure::kLogits, .seed = 5, .draws = 16, .centered = false}, pool)
-                    .activations.at(0),
-                expected, 0.1 * expected);
+    EXPECT_NEAR(
+        error_effects(
+            graph, images, errors,
+            {.measure = SensitivityMeasure::kLogits, .seed = 5, .draws = 16, .centered = false, .free_scale = false},
+            pool)
+            .activations.at(0),
+        expected, 0.1 * expected);
   }
 }
 
@@ -190,6 +233,31 @@ TEST(Divergence, IsThatOfTheSoftmax) {
   const std::vector<double> shifted{7, 7 + 2 * std::log(3.0)};
   EXPECT_NEAR(divergence(shifted, q, 2, 2), divergence(p, q, 2, 1), 1e-12);
   EXPECT_THROW(divergence(p, {}, 2, 1), std::exception);
+}
+
+TEST(Divergence, AtTheBestScale) {
+  std::mt19937_64 random(4);
+  std::normal_distribution<double> normal(0, 3);
+  std::vector<double> p(200), q(200);
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    p[i] = normal(random);
+    q[i] = p[i] / 1.7;
+  }
+  const ScaledDivergence exact = scaled_divergence(p, q, 10, 4);
+  EXPECT_NEAR(exact.scale, 1.7, 1e-6);
+  EXPECT_NEAR(exact.divergence, 0, 1e-9);
+  for (double& v : q) v += normal(random) / 3;
+  const ScaledDivergence best = scaled_divergence(p, q, 10, 4);
+  EXPECT_GT(best.divergence, 1e-3);
+  for (const double s : {kLeastScale, 1.0, best.scale / 1.01, best.scale * 1.01, 1 / kLeastScale}) {
+    std::vector<double> scaled = q;
+    for (double& v : scaled) v *= s;
+    EXPECT_LT(best.divergence, divergence(p, scaled, 10, 4)) << s;
+  }
+  // Logits that say the opposite are best as small as may be.
+  for (std::size_t i = 0; i < p.size(); ++i) q[i] = -p[i];
+  EXPECT_NEAR(scaled_divergence(p, q, 10, 4).scale, kLeastScale, 1e-6);
+  EXPECT_THROW(scaled_divergence(p, {}, 10, 4), std::exception);
 }
 
 TEST(LogitCheck, WiderIsNearer) {

@@ -15,6 +15,7 @@ namespace eqo::quant {
 namespace {
 
 constexpr std::size_t kFloatBatch = 32, kTwinBatch = 8;
+constexpr unsigned kBisections = 30;
 
 std::vector<double> log_softmax(std::span<const double> logits, double temperature) {
   const double most = *std::max_element(logits.begin(), logits.end());
@@ -23,6 +24,11 @@ std::vector<double> log_softmax(std::span<const double> logits, double temperatu
   std::vector<double> out;
   for (const double v : logits) out.push_back((v - most) / temperature - std::log(sum));
   return out;
+}
+
+void check_sizes(std::span<const double> reference, std::span<const double> logits, std::size_t classes) {
+  if (classes == 0 || reference.size() != logits.size() || reference.empty() || reference.size() % classes != 0)
+    throw internal_error("logits that can't be compared");
 }
 
 std::size_t label_of(std::span<const double> logits) {
@@ -53,8 +59,7 @@ std::vector<double> float_logits(const FloatGraph& graph, const FloatBatch& imag
 
 double divergence(std::span<const double> reference, std::span<const double> logits, std::size_t classes,
                   double temperature) {
-  if (classes == 0 || reference.size() != logits.size() || reference.empty() || reference.size() % classes != 0)
-    throw internal_error("logits that can't be compared");
+  check_sizes(reference, logits, classes);
   double sum = 0;
   for (std::size_t i = 0; i < reference.size(); i += classes) {
     const std::vector<double> p = log_softmax(reference.subspan(i, classes), temperature);
@@ -62,6 +67,35 @@ double divergence(std::span<const double> reference, std::span<const double> log
     for (std::size_t k = 0; k < classes; ++k) sum += std::exp(p[k]) * (p[k] - q[k]);
   }
   return std::max(0.0, sum / static_cast<double>(reference.size() / classes));
+}
+
+ScaledDivergence scaled_divergence(std::span<const double> reference, std::span<const double> logits,
+                                   std::size_t classes, double temperature) {
+  check_sizes(reference, logits, classes);
+  std::vector<double> scaled(logits.size());
+  const auto scale_by = [&](double s) {
+    for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] = s * logits[i];
+  };
+  // Convex in the scale, and this is its slope's sign: the logits' mean under their own softmax less that under the
+  // reference's.
+  const auto rises = [&](double s) {
+    scale_by(s);
+    double slope = 0;
+    for (std::size_t i = 0; i < scaled.size(); i += classes) {
+      const std::vector<double> p = log_softmax(reference.subspan(i, classes), temperature);
+      const std::vector<double> q = log_softmax(std::span<const double>(scaled).subspan(i, classes), temperature);
+      for (std::size_t k = 0; k < classes; ++k) slope += (std::exp(q[k]) - std::exp(p[k])) * logits[i + k];
+    }
+    return slope > 0;
+  };
+  double least = kLeastScale, most = 1 / kLeastScale;
+  for (unsigned i = 0; i < kBisections; ++i) {
+    const double middle = std::sqrt(least * most);
+    (rises(middle) ? most : least) = middle;
+  }
+  const double scale = std::sqrt(least * most);
+  scale_by(scale);
+  return {divergence(reference, scaled, classes, temperature), scale};
 }
 
 LogitCheck::LogitCheck(const FloatGraph& prepared, const FloatBatch& images, ThreadPool& pool)
@@ -90,7 +124,7 @@ LogitCheck::Result LogitCheck::operator()(const Model& model) const {
     }
   });
   Result out;
-  out.divergence = divergence(reference_, logits, classes, kTemperature);
+  out.divergence = scaled_divergence(reference_, logits, classes, kTemperature).divergence;
   for (std::size_t n = 0; n < images_.count; ++n) {
     const std::span<const double> a(reference_), b(logits);
     const bool same = label_of(a.subspan(n * classes, classes)) == label_of(b.subspan(n * classes, classes));

@@ -14,6 +14,15 @@ namespace eqo::quant {
 double divergence(std::span<const double> reference, std::span<const double> logits, std::size_t classes,
                   double temperature);
 
+// The same for s * `logits`, with the s in [kLeastScale, 1 / kLeastScale] that makes it least: a factor that all logits
+// share changes no label.
+struct ScaledDivergence {
+  double divergence = 0, scale = 1;
+};
+inline constexpr double kLeastScale = 0.25;
+ScaledDivergence scaled_divergence(std::span<const double> reference, std::span<const double> logits,
+                                   std::size_t classes, double temperature);
+
 // How far quantized networks are from the float one on images that they were not made with: the twin's logits, in
 // exact integers, against the float model's.
 class LogitCheck {
@@ -22,7 +31,7 @@ class LogitCheck {
   LogitCheck(const FloatGraph& prepared, const FloatBatch& images, ThreadPool& pool);
 
   struct Result {
-    double divergence = 0;         // at kTemperature (fisher.h)
+    double divergence = 0;         // scaled_divergence at kTemperature (fisher.h)
     double agreement = 0;          // share of images with the same label, 0..1
     std::uint64_t overflowed = 0;  // see Twin
   };

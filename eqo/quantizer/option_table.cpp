@@ -145,7 +145,7 @@ void OptionTable::share_activations() {
 }
 
 void OptionTable::expect_costs() {
-  OnlineCost last;
+  SessionCost last;
   for (const ConvDomain domain : kDomains) {
     const bool any = std::any_of(layers_.begin(), layers_.end(), [&](const Layer& layer) {
       return std::any_of(layer.options.begin(), layer.options.end(), [&](const Option& o) { return o.conv == domain; });
@@ -153,7 +153,7 @@ void OptionTable::expect_costs() {
     if (!any) continue;
     for (const unsigned b : weights_)
       for (const unsigned a : activations_) {
-        last = online_cost(net_.draft(all_of(b, a, domain), draft_images_), *options_.budget, options_.products);
+        last = session_cost(net_.draft(all_of(b, a, domain), draft_images_), *options_.budget, options_.products);
         for (Layer& layer : layers_)
           for (Option& o : layer.options)
             if (o.conv == domain && matches(layer, o, b, a)) o.cost = last.layers[layer.name];
@@ -299,7 +299,7 @@ double OptionTable::sensitivity(const Choice& choice) const {
   return sum;
 }
 
-void OptionTable::correct(const Choice& choice, const OnlineCost& real) {
+void OptionTable::correct(const Choice& choice, const SessionCost& real) {
   rest_ = real.total;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const auto found = real.layers.find(layers_[l].name);

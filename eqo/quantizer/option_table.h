@@ -55,7 +55,7 @@ class OptionTable {
   double cost(const Choice& choice) const;
   double sensitivity(const Choice& choice) const;
   // What a choice really cost replaces what was expected; the layers' other options move in proportion.
-  void correct(const Choice& choice, const OnlineCost& real);
+  void correct(const Choice& choice, const SessionCost& real);
   // The quantizer's options for it.
   QuantizeOptions with(const Choice& choice) const;
   // Of an image's drafts.

@@ -94,17 +94,17 @@ void prefer_direct(CalibratedNet& net, QuantizeOptions& options) {
   if (options.products.kind == Products::kOt || options.conv != ConvChoice::kAuto) return;
   QuantizeOptions direct = options;
   direct.conv = ConvChoice::kDirect;
-  for (const auto& [layer, product] : online_cost(net.draft(direct, kImages), {}, options.products).products)
+  for (const auto& [layer, product] : session_cost(net.draft(direct, kImages), {}, options.products).products)
     if (product.homomorphic && !options.layers[layer].domain) options.layers[layer].domain = ConvDomain::kDirect;
 }
 
 // What the products of the finished model are planned to be.
 void describe_products(const Model& model, const ProductOptions& products, QuantizeReport& report) {
   if (products.kind == Products::kOt) return;
-  const OnlineCost cost = online_cost(model, {}, products);
+  const SessionCost cost = session_cost(model, {}, products);
   report.total_bytes = 0;
   for (QuantizeReport::Layer& layer : report.layers) {
-    const OnlineCost::Product& product = cost.products.at(layer.name);
+    const SessionCost::Product& product = cost.products.at(layer.name);
     layer.bytes = product.bytes;
     layer.homomorphic = product.homomorphic;
     report.total_bytes += product.bytes;

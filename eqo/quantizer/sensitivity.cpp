@@ -21,7 +21,7 @@ constexpr double kEffectMacs = 2e10;    // of the images together
 constexpr double kErrorFloats = 1.5e8;  // of errors that are worked on together
 constexpr double kInputLevels = 4095;   // that a layer's inputs are rounded to, for their correlations
 constexpr double kUnclipped = 1e6;
-constexpr int kFormat = 3;
+constexpr int kFormat = 4;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 

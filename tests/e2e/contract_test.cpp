@@ -127,6 +127,20 @@ TEST(Contract, Quantize) {
   EXPECT_EQ(permissions & std::filesystem::perms::others_all, std::filesystem::perms::none);
 }
 
+TEST(Contract, ABudgetIsKeptAsPlanCounts) {
+  const Folder folder;
+  for (const char* products : {"ot", "he", "auto"}) {
+    const json budget = run_json({"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", folder / "m.eqo",
+                                  "--budget", "0.9x", "--products", products, "--search-networks", "4"})["budget"];
+    const json planned = run_json({"plan", folder / "m.eqo", "--products", products})["communication"];
+    EXPECT_EQ(budget["spent"], planned["total_bytes"]) << products;
+    EXPECT_EQ(budget["setup_bytes"], planned["setup_bytes"]) << products;
+    EXPECT_EQ(budget["online_bytes"], planned["online_bytes"]) << products;
+    EXPECT_EQ(budget["flights"], planned["flights"]) << products;
+    EXPECT_LE(planned["total_bytes"], budget["budget"]) << products;
+  }
+}
+
 TEST(Contract, QuantizeWithoutPasses) {
   const Folder folder;
   const Words quantize{"quantize", fixture("mobile_10.onnx"), "--calib", images(), "-o", folder / "m.eqo"};
